@@ -1,0 +1,1 @@
+"""LLM Analytics Hub: every LLM operations event once, in your own PostgreSQL, and the tables made from it."""

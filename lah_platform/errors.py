@@ -1,0 +1,46 @@
+"""The exceptions a user can meet.
+
+LahError
+├── ConfigurationError     a setting, port, path or version is not usable
+├── SchemaError            the database's schema is not what this version expects
+├── SourceError            the broker's log does not hold what the stored offsets say
+├── Fenced                 another landing process owns the partition now
+└── StackError             a process of the stack did not start or did not stay
+"""
+
+__all__ = ["ConfigurationError", "Fenced", "LahError", "SchemaError", "SourceError", "StackError"]
+
+
+class LahError(Exception):
+    """Something a user can act on: `message` says what happened, `advice` what to do next."""
+
+    def __init__(self, message: str, advice: str) -> None:
+        super().__init__(f"{message}. {advice}")
+        self.message = message
+        self.advice = advice
+
+
+class ConfigurationError(LahError):
+    """A setting, port, path or version is not usable."""
+
+
+class SchemaError(LahError):
+    """The database's schema is not what this version expects."""
+
+
+class SourceError(LahError):
+    """The broker's log does not hold what the stored offsets say."""
+
+
+class Fenced(LahError):
+    """Another landing process committed to the partition since this one read its offset."""
+
+    def __init__(self, topic: str, partition: int, expected_offset: int) -> None:
+        super().__init__(
+            f"{topic}[{partition}] is no longer at offset {expected_offset}: another landing process owns it",
+            "Nothing was written twice; this process reads the stored offsets again and goes on",
+        )
+
+
+class StackError(LahError):
+    """A process of the stack did not start or did not stay."""

@@ -1,0 +1,82 @@
+"""Settings: the environment, read and validated once. Importing this module opens nothing.
+
+Belongs here: names, defaults and validation. Does not: anything that connects or creates files.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["PROJECT_ROOT", "SQL_ROOT", "TELEMETRY_OFF", "Settings", "settings"]
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+_SQL_CANDIDATES = (PROJECT_ROOT / "sql", PROJECT_ROOT / "lah_platform" / "sql")  # checkout, wheel
+SQL_ROOT = next((path for path in _SQL_CANDIDATES if path.is_dir()), _SQL_CANDIDATES[0])
+
+# Every process of the hub starts with these: nobody's usage leaves the machine.
+TELEMETRY_OFF = {
+    "DO_NOT_TRACK": "1",
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    "GX_ANALYTICS_ENABLED": "false",
+    "DAGSTER_DISABLE_TELEMETRY": "true",
+}
+
+
+class Settings(BaseSettings):
+    """What a deployment can set, each by an environment variable `LAH_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="LAH_", extra="ignore")
+
+    home: Path = Field(default=Path(".lah"), description="Where embedded parts keep data, logs and secrets.")
+    database_url: SecretStr | None = Field(default=None, description="PostgreSQL URL; unset: the embedded server.")
+    kafka_bootstrap: str | None = Field(default=None, description="Brokers; unset: embedded; 'none': no broker.")
+    topic: str = Field(default="lah.events", description="Topic that carries events.")
+    topic_partitions: int = Field(default=4, ge=1, le=1024, description="Partitions when the hub creates the topic.")
+    consumer_group: str | None = Field(
+        default=None, description="Kafka consumer group; unset: one process takes every partition itself."
+    )
+    traces: Path | None = Field(default=None, description="Folder of real traces; unset: ../shared/data when present.")
+    secret: SecretStr | None = Field(default=None, description="Server secret of API keys; unset: made in LAH_HOME.")
+    api_host: str = Field(default="127.0.0.1", description="Address the API listens on.")
+    api_port: int = Field(default=8080, ge=1, le=65535)
+    dagster_port: int = Field(default=3000, ge=1, le=65535)
+    postgres_port: int = Field(default=54329, ge=1, le=65535, description="Port of the embedded PostgreSQL.")
+    broker_port: int = Field(default=19092, ge=1, le=65535, description="Port of the embedded broker.")
+    code_port: int = Field(
+        default=4266, ge=1, le=65534, description="Port of Dagster's code server; dbt's is the next."
+    )
+    batch_rows: int = Field(default=5000, ge=1, le=100_000, description="A landing batch ends at so many records...")
+    batch_seconds: float = Field(default=0.5, gt=0, le=60, description="...or after so long.")
+    series_limit: int = Field(default=10_000, ge=1, description="Series per tenant; beyond it __other__.")
+    allowed_lateness_seconds: float = Field(default=900, ge=0, description="A window is final this long after its end.")
+    retention_days: int = Field(default=400, ge=1, description="Events older than this are rejected and dropped.")
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @property
+    def has_embedded_postgres(self) -> bool:
+        return self.database_url is None
+
+    @property
+    def has_embedded_broker(self) -> bool:
+        return self.kafka_bootstrap is None
+
+    @property
+    def has_broker(self) -> bool:
+        return self.kafka_bootstrap != "none"
+
+    def traces_dir(self) -> Path | None:
+        """The folder of real traces, or None when this machine has none."""
+        candidates = [self.traces] if self.traces else [PROJECT_ROOT.parent / "shared" / "data"]
+        return next((path for path in candidates if (path / "llm_traces").is_dir()), None)
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The process's settings. Raises pydantic.ValidationError naming the variable when one is unusable."""
+    return Settings()

@@ -1,0 +1,1 @@
+"""One client per outside system. Drivers are imported here and nowhere below."""

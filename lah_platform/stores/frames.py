@@ -1,0 +1,49 @@
+"""Frames in and out of PostgreSQL: rows of a query to polars, polars to a table by binary COPY."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+from psycopg import sql
+
+from lah_platform.stores.postgres import Connection
+
+__all__ = ["copy_frame", "copy_rows", "read_frame"]
+
+
+def read_frame(
+    connection: Connection, query: bytes, parameters: Mapping[str, Any] | None = None, *, schema: Mapping[str, Any]
+) -> pl.DataFrame:
+    """The rows of `query` as a frame with exactly the columns and types of `schema`, in its order.
+
+    Raises ValueError when the query returns other columns: a schema that drifted is a bug, not data.
+    """
+    with connection.cursor(binary=True) as cursor:
+        cursor.execute(query, parameters)
+        returned = [column.name for column in cursor.description or ()]
+        if returned != list(schema):
+            raise ValueError(f"the query returns {returned}, the frame wants {list(schema)}")
+        return pl.DataFrame(cursor.fetchall(), schema=dict(schema), orient="row")
+
+
+def copy_rows(
+    connection: Connection, table: str, columns: Sequence[str], types: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> int:
+    """Binary COPY of `rows` into `table`; `types` are PostgreSQL type names, one a column. Returns the row count.
+
+    A json value may be handed over as ready bytes under the type `bytea` with PostgreSQL's jsonb version byte in front.
+    """
+    statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(
+        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.set_types(types)
+        for row in rows:
+            copy.write_row(row)
+    return len(rows)
+
+
+def copy_frame(connection: Connection, table: str, frame: pl.DataFrame, types: Mapping[str, str]) -> int:
+    """Binary COPY of the frame's columns named in `types` (column -> PostgreSQL type) into `table`."""
+    columns = list(types)
+    return copy_rows(connection, table, columns, list(types.values()), frame.select(columns).rows())

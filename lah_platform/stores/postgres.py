@@ -1,0 +1,48 @@
+"""Connections to the hub's PostgreSQL or TimescaleDB. Every session is UTC with search_path lah, public."""
+
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from psycopg_pool import ConnectionPool
+
+from lah_platform.errors import ConfigurationError
+
+__all__ = ["Connection", "connect", "open_pool", "session_conninfo"]
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+_SESSION = "-c search_path=lah,public -c TimeZone=UTC"
+
+
+def session_conninfo(url: str, application_name: str = "lah", statement_timeout_ms: int = 0) -> str:
+    """The libpq connection string of `url` with the hub's session settings."""
+    options = _SESSION + (f" -c statement_timeout={statement_timeout_ms}" if statement_timeout_ms else "")
+    return make_conninfo(url, options=options, application_name=application_name, connect_timeout=10)
+
+
+def connect(url: str, *, application_name: str = "lah", autocommit: bool = True) -> Connection:
+    """Open one connection.
+
+    Autocommit by default: a transaction is always an explicit `with connection.transaction()`.
+    Raises ConfigurationError when nothing answers at the URL; the password is never repeated.
+    """
+    try:
+        return psycopg.connect(session_conninfo(url, application_name), autocommit=autocommit)
+    except psycopg.OperationalError as error:
+        raise ConfigurationError(
+            f"PostgreSQL does not answer ({str(error).strip().splitlines()[-1]})",
+            "Start it with `lah up`, or check LAH_DATABASE_URL; `lah doctor` tells more",
+        ) from error
+
+
+def open_pool(url: str, *, application_name: str, max_size: int = 8, statement_timeout_ms: int = 0) -> ConnectionPool:
+    """A pool of autocommit connections; close it when done."""
+    return ConnectionPool(
+        session_conninfo(url, application_name, statement_timeout_ms),
+        min_size=1,
+        max_size=max_size,
+        kwargs={"autocommit": True},
+        open=True,
+        check=ConnectionPool.check_connection,
+    )

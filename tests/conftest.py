@@ -1,0 +1,74 @@
+"""Real services for every test: one embedded PostgreSQL per session, one fresh database per test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lah_platform.stores.embedded.broker import EmbeddedBroker
+from lah_platform.stores.embedded.ports import unused_port
+from lah_platform.stores.embedded.postgres import EmbeddedPostgres
+from lah_platform.stores.migrations import migrate
+from lah_platform.stores.postgres import Connection, connect
+
+_UNSAFE_BUT_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+def _named(url: str, database: str) -> str:
+    return url.rsplit("/", 1)[0] + "/" + database
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL server that forgets everything at the end of the session."""
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), port=unused_port(), settings=_UNSAFE_BUT_FAST)
+    server.start()
+    yield server
+    server.destroy()
+
+
+@pytest.fixture(scope="session")
+def template(server: EmbeddedPostgres) -> str:
+    """The name of a migrated database that tests clone."""
+    with connect(server.url) as connection:
+        connection.execute("create database template_lah")
+    with connect(_named(server.url, "template_lah")) as connection:
+        migrate(connection)
+    return "template_lah"
+
+
+@pytest.fixture
+def database(server: EmbeddedPostgres, template: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a fresh, migrated database."""
+    name = f"test_{abs(hash(request.node.nodeid)):x}"
+    with connect(server.url) as admin:
+        admin.execute(f"create database {name} template {template}".encode())
+        yield _named(server.url, name)
+        admin.execute(f"drop database {name} with (force)".encode())
+
+
+@pytest.fixture
+def connection(database: str) -> Iterator[Connection]:
+    """An autocommit connection to a fresh, migrated database; search_path is lah, public."""
+    with connect(database) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker]:
+    """A real Kafka-protocol broker; tests use topics of their own."""
+    broker = EmbeddedBroker(tmp_path_factory.mktemp("broker"), port=unused_port())
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture(scope="session")
+def traces() -> Path:
+    """The folder of real traces; a test that needs it is skipped by name elsewhere."""
+    from lah_platform.settings import settings
+
+    folder = settings().traces_dir()
+    if folder is None:
+        pytest.skip("the real traces are not on this machine (set LAH_TRACES)")
+    return folder
