@@ -5,10 +5,12 @@ LahError
 ├── SchemaError            the database's schema is not what this version expects
 ├── SourceError            the broker's log does not hold what the stored offsets say
 ├── Fenced                 another landing process owns the partition now
+├── StoreUnavailable       the database is away for the moment: try again
+├── Unstorable             the database refuses the content of a record: trying again is no use
 └── StackError             a process of the stack did not start or did not stay
 """
 
-__all__ = ["ConfigurationError", "Fenced", "LahError", "SchemaError", "SourceError", "StackError"]
+__all__ = ["ConfigurationError", "Fenced", "LahError", "SchemaError", "SourceError", "StackError", "StoreUnavailable", "Unstorable"]
 
 
 class LahError(Exception):
@@ -40,6 +42,14 @@ class Fenced(LahError):
             f"{topic}[{partition}] is no longer at offset {expected_offset}: another landing process owns it",
             "Nothing was written twice; this process reads the stored offsets again and goes on",
         )
+
+
+class StoreUnavailable(LahError):
+    """The database is away for the moment: try again."""
+
+
+class Unstorable(LahError):
+    """The database refuses the content of a record: trying again is no use."""
 
 
 class StackError(LahError):

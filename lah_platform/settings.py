@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     batch_seconds: float = Field(default=0.5, gt=0, le=60, description="...or after so long.")
     series_limit: int = Field(default=10_000, ge=1, description="Series per tenant; beyond it __other__.")
     allowed_lateness_seconds: float = Field(default=900, ge=0, description="A window is final this long after its end.")
+    compress_after_days: int = Field(default=7, ge=1, description="Age at which TimescaleDB compresses events.")
     retention_days: int = Field(default=400, ge=1, description="Events older than this are rejected and dropped.")
 
     @field_validator("home")

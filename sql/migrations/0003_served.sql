@@ -182,7 +182,9 @@ create table backfill_requests (
 create table replays (
     run_key      text primary key,
     source       text not null,
-    events       bigint not null,
-    finished_at  timestamptz not null
+    events       bigint,
+    end_at       timestamptz not null,
+    started_at   timestamptz not null default now(),
+    finished_at  timestamptz
 );
-comment on table replays is 'Which trace replays were fully produced; a repeated one says "already loaded".';
+comment on table replays is 'Replays by run: a finished one is "already loaded", an interrupted one goes on with the same times and ids.';

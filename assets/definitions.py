@@ -1,0 +1,53 @@
+"""The code location `hub`: everything but the dbt marts. Tests and deployments differ by `resource_overrides`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from assets import checks, costs, failed_days, jobs, landing, reports, rollups, signals
+from assets.resources import Hub
+from lah_platform.settings import settings
+from sensors.backfill_requests import backfill_sensor
+from sensors.failed_partitions import failed_partitions
+from sensors.landing_progress import landing_progress
+from sensors.late_data import late_data_sensor
+
+__all__ = ["build_defs", "defs"]
+
+
+def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """All definitions; nothing is opened until an asset or sensor runs."""
+    by_name = {job.name: job for job in jobs.JOBS}
+    requestable = [job for name, job in by_name.items() if name != "maintenance"]
+    return dg.Definitions(
+        assets=[
+            *landing.LANDING,
+            rollups.rollups,
+            costs.cost_daily,
+            signals.anomalies,
+            signals.forecasts,
+            signals.correlations,
+            reports.compliance_report,
+        ],
+        asset_checks=[*checks.CHECKS, *failed_days.FAILED_DAY_CHECKS.values()],
+        jobs=jobs.JOBS,
+        schedules=jobs.SCHEDULES,
+        sensors=[
+            landing_progress,
+            backfill_sensor("backfill_requests", requestable),
+            late_data_sensor(by_name["daily"]),
+            failed_partitions,
+        ],
+        resources={
+            "hub": Hub(
+                database_url=dg.EnvVar("LAH_DATABASE_URL"),
+                home=str(settings().home),
+                topic=settings().topic if settings().has_broker else None,
+            )
+        }
+        | dict(resource_overrides or {}),
+    )
+
+
+defs = build_defs()

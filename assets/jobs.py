@@ -1,0 +1,96 @@
+"""Jobs and their schedules (UTC). A job is what one backfill request names; see stores/backfills.py."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+
+import dagster as dg
+
+from assets.maintenance import maintenance
+from assets.partitions import DAILY
+from lah_platform.rollups.windows import WINDOWS
+
+__all__ = ["JOBS", "SCHEDULES"]
+
+_WINDOWS = [window.table for window in WINDOWS]
+_DAILY_TABLES = ["cost_daily", "anomalies", "correlations"]
+_DAY = timedelta(days=1)
+_IN_PROCESS = dg.in_process_executor  # one import of the heavy libraries for all steps of a run
+
+
+def _job(
+    name: str, tables: list[str], description: str, *, watched: list[str] | None = None
+) -> dg.UnresolvedAssetJobDefinition:
+    assets = dg.AssetSelection.assets(*tables)
+    checks = dg.AssetSelection.checks_for_assets(*tables, *(watched or []))
+    return dg.define_asset_job(
+        name, selection=assets | checks, description=description, partitions_def=DAILY, executor_def=_IN_PROCESS
+    )
+
+
+JOBS = [
+    _job(
+        "daily",
+        [*_DAILY_TABLES, "forecasts", "compliance_report"],
+        "Costs, signals and the evidence report of the days, after every check on what they are made from.",
+        watched=["events", "ledger", *_WINDOWS],
+    ),
+    _job("rollups", _WINDOWS, "Recompute whole days of all eight windows, and check them."),
+    *[_job(table, [table], f"Recompute {table}, and check it.") for table in _DAILY_TABLES],
+    _job("forecasts", ["forecasts"], "Forecast again from everything up to now."),
+    _job("compliance_report", ["compliance_report"], "The evidence report of the days."),
+    maintenance,
+]
+
+
+def _range(job: str, first: date, last: date) -> dg.RunRequest:
+    """One run of `job` over the days `first` to `last`, both included."""
+    return dg.RunRequest(
+        run_key=f"{job}-{first}-{last}",
+        tags={"dagster/asset_partition_range_start": f"{first}", "dagster/asset_partition_range_end": f"{last}"},
+    )
+
+
+def _schedule(
+    name: str, job: str, cron: str, description: str, days: Callable[[date], tuple[date, date]]
+) -> dg.ScheduleDefinition:
+    def run_request(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        return _range(job, *days(context.scheduled_execution_time.date()))
+
+    return dg.ScheduleDefinition(
+        name=name,
+        job_name=job,
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        execution_fn=run_request,
+        description=description,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+
+
+def _yesterday(today: date) -> tuple[date, date]:
+    return today - _DAY, today - _DAY
+
+
+def _last_week(today: date) -> tuple[date, date]:
+    monday = today - today.weekday() * _DAY
+    return monday - 7 * _DAY, monday - _DAY
+
+
+def _last_month(today: date) -> tuple[date, date]:
+    last = today.replace(day=1) - _DAY
+    return last.replace(day=1), last
+
+
+SCHEDULES = [
+    _schedule("daily", "daily", "30 0 * * *", "Costs, signals, forecasts and checks of yesterday.", _yesterday),
+    _schedule("weekly_report", "compliance_report", "0 6 * * 1", "Evidence of the week that ended Sunday.", _last_week),
+    _schedule("monthly_report", "compliance_report", "0 6 1 * *", "Evidence of the month that ended.", _last_month),
+    dg.ScheduleDefinition(
+        name="maintenance",
+        job_name="maintenance",
+        cron_schedule="10 0 * * *",
+        execution_timezone="UTC",
+        description="Partitions ahead, retention of events and of Dagster's own event log.",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    ),
+]

@@ -1,0 +1,29 @@
+"""What assets and sensors are handed: the hub's database and where its files go."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+
+from lah_platform.stores.postgres import Connection, connect
+
+__all__ = ["Hub"]
+
+
+class Hub(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The hub's PostgreSQL and home folder. The URL comes from the environment and never reaches run config."""
+
+    database_url: str
+    home: str
+    topic: str | None = None
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """An autocommit connection, closed after the block."""
+        with connect(self.database_url, application_name="lah-dagster") as connection:
+            yield connection
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.home)

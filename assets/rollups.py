@@ -1,0 +1,45 @@
+"""The eight windows. Live, the sensor landing_progress merges partials; here whole days are computed again."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from assets.partitions import DAILY, days_of
+from assets.resources import Hub
+from assets.tables import table_spec
+from lah_platform.rollups.windows import WINDOWS
+from lah_platform.stores.rollups import recompute_days
+
+__all__ = ["rollups"]
+
+_SPECS = [
+    table_spec(
+        window.table,
+        f"Count, sum, avg, min, max, stddev, p50, p95 and p99 of every metric and series per {window.name}, mergeable.",
+        group="rollups",
+        deps=[window.source.table] if window.source else ["events", "rollup_partials"],
+        partitions_def=DAILY,
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=24)),
+    )
+    for window in WINDOWS
+]
+
+
+@dg.multi_asset(name="rollups", specs=_SPECS, backfill_policy=dg.BackfillPolicy.single_run())
+def rollups(context: dg.AssetExecutionContext, hub: Hub) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+    """Compute the run's days again from their events and replace exactly these days' rows."""
+    first, last = days_of(context)
+    started = time.monotonic()
+    with hub.connection() as connection:
+        rows = recompute_days(connection, first, last + timedelta(days=1), now=datetime.now(UTC))
+    for window in WINDOWS:
+        yield dg.MaterializeResult(
+            asset_key=window.table,
+            metadata={
+                "dagster/row_count": rows[window.name],
+                "watermark": dg.MetadataValue.text(f"{last}"),
+                "seconds": round(time.monotonic() - started, 3),
+            },
+        )

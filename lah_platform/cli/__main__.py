@@ -1,0 +1,3 @@
+from lah_platform.cli.app import main
+
+main()

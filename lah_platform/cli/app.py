@@ -1,0 +1,38 @@
+"""The command's root: subcommands, and how an error reaches a person."""
+
+import sys
+
+import typer
+
+from lah_platform.cli import data, operate, stack
+from lah_platform.errors import LahError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="lah",
+    help="LLM Analytics Hub: every LLM operations event once, in your own PostgreSQL, and the tables made from it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(stack.up)
+app.command()(stack.demo)
+app.command()(stack.down)
+app.command()(stack.land)
+app.command()(stack.doctor)
+app.command()(data.replay)
+app.command()(data.backfill)
+app.command()(data.report)
+app.add_typer(data.dead_letters, name="dead-letters")
+app.add_typer(operate.migrate, name="migrate")
+app.command()(operate.sql)
+
+
+def main() -> None:
+    """Run `lah`; what a user can act on ends with one line and status 1."""
+    try:
+        app()
+    except LahError as error:
+        print(f"lah: {error}", file=sys.stderr)
+        sys.exit(1)

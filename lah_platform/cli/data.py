@@ -1,0 +1,219 @@
+"""Commands on data: replay it in, compute it again, report on it, and look after dead letters."""
+
+import json
+import uuid
+from datetime import UTC, date, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from lah_platform.errors import ConfigurationError, StackError
+from lah_platform.settings import settings
+
+__all__ = ["backfill", "dead_letters", "replay", "report"]
+
+_console = Console(stderr=True, highlight=False)
+_WAIT_SECONDS = 3600.0
+dead_letters = typer.Typer(
+    help="Records that could not be stored: kept with their bytes, replayed after a fix.", no_args_is_help=True
+)
+Day = Annotated[str, typer.Option(help="A UTC day, such as 2026-11-01.")]
+
+
+def _day(text: str, option: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(f"{option} is not a day: {text!r}", "Write it as 2026-11-01") from None
+
+
+def replay(
+    source: Annotated[str, typer.Argument(help="azure-code, mooncake, servegen, llmperf, all, or a CSV/Parquet file.")],
+    run: Annotated[str | None, typer.Option(help="The run's name; the same run is loaded once.")] = None,
+    events: Annotated[int | None, typer.Option(min=1, help="Keep about so many events.")] = None,
+    speed: Annotated[str, typer.Option(help="A multiple of the trace's own pace, or max.")] = "max",
+    map_: Annotated[
+        str | None, typer.Option("--map", help="For a file: field=column pairs, separated by commas.")
+    ] = None,
+    keep_times: Annotated[bool, typer.Option("--keep-times", help="For a file: do not shift times to end now.")] = False,
+) -> None:
+    """Send a trace's events through Kafka into the running hub.
+
+    Example: lah replay requests.csv --map timestamp=ts,model=model_name,input_tokens=prompt --speed 60
+    """
+    from lah_platform.stack.endpoints import database_url, kafka_bootstrap
+    from lah_platform.stack.replaying import replay as send
+
+    if speed != "max":
+        try:
+            pace: float | None = float(speed.removesuffix("x"))
+        except ValueError:
+            raise ConfigurationError(f"--speed is not a number: {speed!r}", "Write a number, such as 60, or max") from None
+    else:
+        pace = None
+    pairs = [pair.partition("=") for pair in map_.split(",")] if map_ else []
+    if any(not (field and column) for field, _, column in pairs):
+        raise ConfigurationError(f"--map is not field=column pairs: {map_!r}", "Write timestamp=ts,model=model_name")
+    bar = Progress(
+        TextColumn("  replay"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=_console
+    )
+    with bar:
+        task = bar.add_task("replay", total=None)
+        sent = send(
+            settings(),
+            source,
+            database_url=database_url(settings()),
+            bootstrap=kafka_bootstrap(settings()),
+            run=run or f"{source}-{datetime.now(UTC):%Y%m%dT%H%M%S}",
+            events=events,
+            mapping={field.strip(): column.strip() for field, _, column in pairs},
+            keeps_times=keep_times,
+            speed=pace,
+            on_total=lambda total: bar.update(task, total=total),
+            on_produced=lambda count: bar.update(task, completed=count),
+        )
+    print(sent.description)
+
+
+def backfill(
+    table: Annotated[str, typer.Argument(help="A table, such as cost_daily or rollup_1h; or daily, rollups, marts.")],
+    from_: Annotated[str, typer.Option("--from", help="First UTC day, such as 2026-11-01.")],
+    to: Annotated[str, typer.Option("--to", help="Last UTC day, included.")],
+    wait: Annotated[bool, typer.Option(help="Stay until the run has ended.")] = True,
+) -> None:
+    """Compute a table's days again, as one Dagster run.
+
+    Example: lah backfill cost_daily --from 2026-11-01 --to 2026-11-07
+    """
+    from lah_platform.stack.endpoints import database_url
+    from lah_platform.stores.backfills import BACKFILL_TABLES, request_backfill, state_of
+    from lah_platform.stores.embedded.process import wait_until
+    from lah_platform.stores.postgres import connect
+
+    if table not in BACKFILL_TABLES:
+        raise ConfigurationError(f"No table {table!r} can be backfilled", f"Name one of {', '.join(BACKFILL_TABLES)}")
+    with connect(database_url(settings())) as connection:
+        request = uuid.uuid4()
+        request_backfill(
+            connection, request, table=table, start=_day(from_, "--from"), end=_day(to, "--to"), actor="lah backfill"
+        )
+        print(f"requested {request}")
+        if not wait:
+            return
+        with _console.status(f"computing {table}"):
+            ended = wait_until(
+                lambda: state_of(connection, request)[0] in ("succeeded", "failed"),
+                seconds=_WAIT_SECONDS,
+                poll_seconds=0.5,
+            )
+        state, run_id = state_of(connection, request)
+    if not ended or state != "succeeded":
+        raise StackError(
+            f"The backfill is {state} (run {run_id or 'not started'})",
+            "Open the run in the Dagster UI and read why; `lah doctor` says whether the daemon runs",
+        )
+    print(f"succeeded in run {run_id}")
+
+
+def report(
+    name: Annotated[str, typer.Argument(help="compliance_evidence")],
+    from_: Annotated[str, typer.Option("--from", help="First UTC day.")],
+    to: Annotated[str, typer.Option("--to", help="Last UTC day, included.")],
+    tenant: Annotated[str, typer.Option(help="One tenant, or * for all.")] = "*",
+) -> None:
+    """Make a report for a period now; its HTML and JSON are written beside the database row.
+
+    Example: lah report compliance_evidence --from 2026-11-01 --to 2026-11-07
+    """
+    from lah_platform.stack.endpoints import database_url
+    from lah_platform.stores.postgres import connect
+    from lah_platform.stores.report_files import make_report
+
+    with connect(database_url(settings())) as connection:
+        path = make_report(
+            connection,
+            settings().home,
+            name,
+            tenant=tenant,
+            start=_day(from_, "--from"),
+            end=_day(to, "--to"),
+            actor="lah report",
+            now=datetime.now(UTC),
+        )
+    print(path)
+
+
+@dead_letters.command("list")
+def _list(
+    code: Annotated[str | None, typer.Option(help="Only this reason code, such as missing_field.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Also those that were replayed.")] = False,
+    limit: Annotated[int, typer.Option(min=1)] = 50,
+    json_: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """The newest dead letters: where each came from and why it was refused.
+
+    Example: lah dead-letters list --code missing_field
+    """
+    from lah_platform.stack.endpoints import database_url
+    from lah_platform.stores.dead_letters import dead_letters as find
+    from lah_platform.stores.postgres import connect
+
+    with connect(database_url(settings())) as connection:
+        letters = find(connection, code=code, pending_only=not all_, limit=limit)
+    for letter in letters:
+        if json_:
+            print(json.dumps(letter, default=str))
+        else:
+            state = f" (replayed: {letter['replayed_as']})" if letter["replayed_at"] else ""
+            place = f"{letter['topic']}[{letter['partition']}]@{letter['record_offset']}"
+            print(f"{letter['dead_letter_id']:>6} {place:<28} {letter['field']} {letter['reason']}{state}")
+    if not letters:
+        print("There are none")
+
+
+@dead_letters.command("show")
+def _show(dead_letter_id: int) -> None:
+    """One dead letter with its bytes and headers, as JSON.
+
+    Example: lah dead-letters show 7
+    """
+    from lah_platform.stack.endpoints import database_url
+    from lah_platform.stores.dead_letters import dead_letter
+    from lah_platform.stores.postgres import connect
+
+    with connect(database_url(settings())) as connection:
+        letter = dead_letter(connection, dead_letter_id)
+
+    def readable(value: Any) -> Any:
+        return bytes(value).decode("utf-8", "backslashreplace") if isinstance(value, bytes | memoryview) else str(value)
+
+    print(json.dumps(letter, default=readable, indent=2))
+
+
+@dead_letters.command("replay")
+def _replay(
+    ids: Annotated[list[int] | None, typer.Argument(help="Which ones; none: every one that waits.")] = None,
+    code: Annotated[str | None, typer.Option(help="Only this reason code.")] = None,
+) -> None:
+    """Decode dead letters again, after a fix, and store those that are good now; the ledger moves with them.
+
+    Example: lah dead-letters replay --code unsupported_schema_version
+    """
+    from lah_platform.stack.endpoints import database_url
+    from lah_platform.stack.landing_process import decode_now
+    from lah_platform.stores.dead_letters import pending
+    from lah_platform.stores.dead_letters import replay as again
+    from lah_platform.stores.landing import SeriesBook
+    from lah_platform.stores.postgres import connect
+
+    counts = {"stored": 0, "duplicate": 0, "dead_lettered": 0}
+    with connect(database_url(settings())) as connection:
+        series = SeriesBook(settings().series_limit)
+        for each in ids or pending(connection, code):
+            result = again(connection, each, decoder=decode_now, now=datetime.now(UTC), series=series)
+            counts[result.outcome] += 1
+            if result.reason:
+                print(f"{each:>6} {result.outcome}: {result.reason}")
+    print(f"stored {counts['stored']}, duplicate {counts['duplicate']}, still refused {counts['dead_lettered']}")

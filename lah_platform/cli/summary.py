@@ -1,0 +1,45 @@
+"""What a person reads at the end of the demo."""
+
+from rich.console import Console
+from rich.table import Table
+
+from lah_platform.stack.main_job import Summary
+from lah_platform.stack.supervisor import Supervisor
+
+__all__ = ["places", "print_summary"]
+
+
+def print_summary(console: Console, summary: Summary) -> None:
+    """Events, rows per table, verdicts and seconds per stage."""
+    console.print(f"\n{summary.source}")
+    console.print(
+        f"received {summary.received:,} = stored {summary.stored:,} + duplicate {summary.duplicate:,}"
+        f" + dead-lettered {summary.dead_lettered:,}" + ("" if summary.is_balanced else "  [red]does not balance[/red]")
+    )
+    table = Table("table", "rows", box=None, pad_edge=False)
+    rows = {f"rollup {name}": count for name, count in summary.rollup_rows.items()} | {
+        "cost_daily": summary.costs_rows,
+        "anomalies": summary.anomalies,
+        "forecasts": summary.forecasts,
+        "correlations": summary.correlations,
+    }
+    for name, count in (rows | {f"marts.{name}": count for name, count in summary.marts_rows.items()}).items():
+        table.add_row(name, f"{count:,}")
+    console.print(table)
+    console.print(f"checks: {summary.checks_passed} passed, {summary.checks_failed} failed")
+    for name in summary.failed_checks:
+        console.print(f"  [red]failed[/red] {name}")
+    stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in summary.stage_seconds.items())
+    console.print(f"{stages}; {summary.seconds:.1f} s in all, {summary.resident_mib:,} MiB resident")
+    if summary.report_path:
+        console.print(f"report: {summary.report_path}", soft_wrap=True)
+
+
+def places(console: Console, hub: Supervisor) -> None:
+    """Where to look now."""
+    console.print(f"\nDagster    {hub.dagster_url}/asset-groups", soft_wrap=True)
+    console.print(f"REST docs  {hub.api_url}/docs", soft_wrap=True)
+    for name, key in hub.demo_keys.items():
+        console.print(f"           key of {name}: {key}", soft_wrap=True)
+    console.print("SQL        lah sql          (in this folder: .venv/bin/lah sql)")
+    console.print("\nCtrl-C stops everything.")

@@ -1,0 +1,1 @@
+"""Landing: batch, decode, count. Pure over Protocols; the broker and the database are in `stores`."""

@@ -1,0 +1,46 @@
+"""The ledger: what was received, and what became of each record, so that the sum balances to zero."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from lah_platform.landing.batch import Batch
+from lah_platform.landing.records import Outcome
+
+__all__ = ["LedgerEntry", "ledger_entries"]
+
+
+class LedgerEntry(NamedTuple):
+    """Counts of one topic, partition, landing minute (UTC) and tenant."""
+
+    topic: str
+    partition: int
+    minute: datetime
+    tenant: str
+    received: int
+    stored: int
+    duplicate: int
+    dead_lettered: int
+
+
+def ledger_entries(batch: Batch, outcomes: Sequence[Outcome]) -> list[LedgerEntry]:
+    """The batch's entries in a fixed order, so that two processes never lock rows crosswise."""
+    minute = batch.received_at.replace(second=0, microsecond=0)
+    counts = Counter(
+        (record.partition.topic, record.partition.number, result.tenant, outcome)
+        for record, result, outcome in zip(batch.records, batch.results, outcomes, strict=True)
+    )
+    return [
+        LedgerEntry(
+            topic,
+            partition,
+            minute,
+            tenant,
+            sum(counts[topic, partition, tenant, outcome] for outcome in ("stored", "duplicate", "dead_lettered")),
+            counts[topic, partition, tenant, "stored"],
+            counts[topic, partition, tenant, "duplicate"],
+            counts[topic, partition, tenant, "dead_lettered"],
+        )
+        for topic, partition, tenant in sorted({key[:3] for key in counts})
+    ]

@@ -1,0 +1,119 @@
+"""The landing loop: poll, decode, land, with decoding of one batch beside the commit of the one before.
+
+Belongs here: order, retries, what to do about a poison record. Not: how to talk to the broker or the database.
+"""
+
+import logging
+import random
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import datetime
+
+from lah_platform.errors import Fenced, StoreUnavailable, Unstorable
+from lah_platform.landing.batch import Batch, Decoder, prepare
+from lah_platform.landing.records import Landed, LandingStore, Poll, RecordSource
+
+__all__ = ["Backoff", "LandingLoop", "land_or_bisect"]
+
+_log = logging.getLogger("lah.landing")
+
+_KEEP_ALIVE_SECONDS = 1.0  # far below the broker's session timeout
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """Waiting between attempts: doubling from `first_seconds` to `most_seconds`, each drawn from [half, whole]."""
+
+    first_seconds: float = 0.2
+    most_seconds: float = 15.0
+
+    def seconds(self, attempt: int, draw: Callable[[], float] = random.random) -> float:
+        whole = min(self.first_seconds * 2.0 ** min(attempt, 30), self.most_seconds)
+        return whole * (0.5 + draw() / 2)
+
+
+def land_or_bisect(store: LandingStore, batch: Batch) -> Landed:
+    """Land the batch; when the database refuses its content, halve it down to the record and refuse only that."""
+    try:
+        return store.land(batch)
+    except Unstorable as error:
+        if len(batch.records) == 1:
+            return store.land(batch.rejected(error.message))
+        first, second = batch.split()
+        return land_or_bisect(store, first) + land_or_bisect(store, second)
+
+
+class LandingLoop:
+    """Lands what the source brings until told to stop. `clock` gives UTC, `sleep` takes seconds."""
+
+    def __init__(
+        self,
+        source: RecordSource,
+        store: LandingStore,
+        *,
+        decoder: Decoder,
+        clock: Callable[[], datetime],
+        sleep: Callable[[float], object],
+        batch_rows: int,
+        batch_seconds: float,
+        backoff: Backoff = Backoff(),  # noqa: B008 - frozen
+        on_landed: Callable[[Batch, Landed], None] = lambda batch, landed: None,  # noqa: ARG005
+    ) -> None:
+        self._source = source
+        self._store = store
+        self._decoder = decoder
+        self._clock = clock
+        self._sleep = sleep
+        self._batch_rows = batch_rows
+        self._batch_seconds = batch_seconds
+        self._backoff = backoff
+        self._on_landed = on_landed
+
+    def run(self, stop: Callable[[], bool]) -> None:
+        """Poll and land until `stop()`; then land what was polled, and return.
+
+        Raises SourceError when the log does not hold the stored offsets.
+        """
+        with ThreadPoolExecutor(1, thread_name_prefix="landing-writer") as writer:
+            pending: Future[bool] | None = None
+            while not stop():
+                poll = self._source.poll(self._batch_rows, self._batch_seconds)
+                batch = None
+                if poll.records:
+                    batch = prepare(poll.records, poll.starts, decoder=self._decoder, received_at=self._clock())
+                if not self._settled(pending):
+                    self._source.rewind()  # what was just polled comes after a batch that did not land
+                    pending = None
+                    continue
+                pending = writer.submit(self._write, batch, poll, stop)
+            self._settled(pending)
+
+    def _settled(self, pending: Future[bool] | None) -> bool:
+        while pending is not None and wait([pending], timeout=_KEEP_ALIVE_SECONDS).not_done:
+            self._source.keep_alive()
+        return pending is None or pending.result()
+
+    def _write(self, batch: Batch | None, poll: Poll, stop: Callable[[], bool]) -> bool:
+        """Whether everything is committed; when not, the source must go back to the stored offsets."""
+        attempt = 0
+        while True:
+            try:
+                if batch is not None:
+                    landed = land_or_bisect(self._store, batch)
+                    self._on_landed(batch, landed)
+                    batch = None
+                if poll.at_end:
+                    self._store.note_caught_up(poll.at_end, poll.at)
+            except Fenced as error:
+                _log.warning("landing fenced: %s", error)
+                return False
+            except StoreUnavailable as error:
+                seconds = self._backoff.seconds(attempt)
+                _log.warning("landing waits %.1f s: %s", seconds, error)
+                self._sleep(seconds)
+                attempt += 1
+                if stop():
+                    return False
+            else:
+                return True

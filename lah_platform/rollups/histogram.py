@@ -1,0 +1,183 @@
+"""The mergeable histogram behind percentiles: sparse, base-2 exponential, fixed scale.
+
+Belongs here: keys, merging and quantiles, one value at a time and for whole columns. Building a histogram per
+group of rows is in `aggregate`; the same quantile in SQL is `lah_hist_quantile`.
+
+Bucket i holds the magnitudes in (2^(i/32), 2^((i+1)/32)], as in the exponential histogram of the OpenTelemetry
+metrics data model at scale 5. A key is the bucket's index moved so that keys sort like values: i + 2^20 for
+positive values, 0 for zero, -(i + 2^20) for negative ones. NaN and infinities have no key: events that carry
+them are refused before they land, so here they raise ValueError.
+"""
+
+import math
+import struct
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from types import MappingProxyType
+
+import polars as pl
+
+__all__ = [
+    "PERCENTILES",
+    "SCALE",
+    "keys",
+    "key",
+    "merge",
+    "quantile",
+    "rank",
+    "relative_error",
+    "representative",
+    "with_percentiles",
+]
+
+SCALE = 5
+_BUCKETS: int = 2**SCALE  # per doubling
+_KEY_OFFSET = 2**20  # beyond every index of a double, so that no positive value has key 0
+_GROWTH = 2.0 ** (1 / _BUCKETS)
+# harmonic midpoint 2lu/(l+u) of (l, u] over l; written so because l * u overflows for large values
+_MIDPOINT = 2 * _GROWTH / (1 + _GROWTH)
+_MANTISSA_BITS = 52
+_MANTISSA_MASK = 2**_MANTISSA_BITS - 1
+_EXPONENT_MASK = 0x7FF
+_EXPONENT_BIAS = 1023
+_SUBNORMAL_SHIFT = 54
+
+PERCENTILES: Mapping[str, float] = MappingProxyType({"p50": 0.50, "p95": 0.95, "p99": 0.99})
+
+
+def _bounds() -> list[int]:
+    """The lower bounds 2^(k/32) as 53-bit mantissas, rounded down: a mantissa is above one or not, without doubt.
+
+    A logarithm in doubles would put exact powers of two and values beside a bound into the next bucket,
+    differently on each platform.
+    """
+    with localcontext() as context:
+        context.prec = 60
+        return [int(2 ** (_MANTISSA_BITS + Decimal(k) / _BUCKETS)) for k in range(_BUCKETS)]
+
+
+_BOUNDS = _bounds()
+_BOUNDS_SERIES = pl.Series(_BOUNDS, dtype=pl.Int64)
+
+
+def relative_error(scale: int = SCALE) -> float:
+    """The largest relative distance of a representative from a value of its bucket: 0.01083 at scale 5."""
+    growth = math.pow(2.0, math.pow(2.0, -scale))
+    return (growth - 1) / (growth + 1)
+
+
+def key(value: float) -> int:
+    """The key of `value`; ValueError for NaN and infinities."""
+    if not math.isfinite(value):
+        raise ValueError(f"{value} has no bucket: such values are refused before they land")
+    if value == 0:
+        return 0
+    magnitude = abs(value)
+    shift = 0
+    if magnitude < 2.0 ** (1 - _EXPONENT_BIAS):
+        magnitude, shift = math.ldexp(magnitude, _SUBNORMAL_SHIFT), _SUBNORMAL_SHIFT
+    bits = int.from_bytes(struct.pack(">d", magnitude), "big")
+    exponent = (bits >> _MANTISSA_BITS) - _EXPONENT_BIAS - shift
+    mantissa = (bits & _MANTISSA_MASK) | (1 << _MANTISSA_BITS)
+    index = exponent * _BUCKETS + bisect_left(_BOUNDS, mantissa) - 1
+    return index + _KEY_OFFSET if value > 0 else -(index + _KEY_OFFSET)
+
+
+def keys(values: pl.Series) -> pl.Series:
+    """`key` of every value: Float64 in, Int32 out, same length and name; ValueError on null, NaN or infinity."""
+    if values.null_count() or not values.is_finite().all():
+        raise ValueError("NaN, infinities and nulls have no bucket: such values are refused before they land")
+    name = values.name
+    magnitude = pl.col(name).abs()
+    is_subnormal = magnitude < 2.0 ** (1 - _EXPONENT_BIAS)
+    scaled = pl.when(is_subnormal).then(magnitude * 2.0**_SUBNORMAL_SHIFT).otherwise(magnitude)
+    bits = values.to_frame().select(
+        bits=scaled.reinterpret(dtype=pl.Int64), shift=is_subnormal.cast(pl.Int64) * _SUBNORMAL_SHIFT
+    )
+    mantissas = bits.select((pl.col("bits") & _MANTISSA_MASK) | (1 << _MANTISSA_BITS)).to_series()
+    below = pl.lit(_BOUNDS_SERIES.search_sorted(mantissas, side="left")).cast(pl.Int64)
+    exponent = (pl.col("bits") // (1 << _MANTISSA_BITS)) - _EXPONENT_BIAS - pl.col("shift")
+    index = bits.select(index=exponent * _BUCKETS + below - 1 + _KEY_OFFSET).to_series()
+    return values.to_frame().select((pl.col(name).sign() * pl.lit(index)).cast(pl.Int32).alias(name)).to_series()
+
+
+def representative(key: int) -> float:
+    """The value that stands for a bucket: at most `relative_error()` from every value in it."""
+    if key == 0:
+        return 0.0
+    return math.copysign(2.0 ** ((abs(key) - _KEY_OFFSET) / _BUCKETS) * _MIDPOINT, key)
+
+
+def merge(
+    a: tuple[Sequence[int], Sequence[int]], b: tuple[Sequence[int], Sequence[int]]
+) -> tuple[list[int], list[int]]:
+    """The histogram of both: pairs (keys ascending, counts); ValueError when keys and counts differ in length."""
+    counts: dict[int, int] = {}
+    for some_keys, some_counts in (a, b):
+        if len(some_keys) != len(some_counts):
+            raise ValueError(f"a histogram has {len(some_keys)} keys but {len(some_counts)} counts")
+        for some_key, count in zip(some_keys, some_counts, strict=True):
+            counts[some_key] = counts.get(some_key, 0) + count
+    return sorted(counts), [counts[some_key] for some_key in sorted(counts)]
+
+
+def _as_written(q: float) -> Fraction:
+    # 0.07 means seven hundredths, not the double above it, which would make ceil(0.07 * 100) an 8;
+    # 15 digits as in PostgreSQL's cast of a double to numeric, so that SQL takes the same rank
+    return Fraction(f"{q:.15g}")
+
+
+def rank(q: float, n: int) -> int:
+    """Which of `n` sorted values is the quantile, from 1: nearest rank, ceil(q n); `q` is read to 15 digits.
+
+    ValueError when `q` is outside [0, 1].
+    """
+    if not 0 <= q <= 1:
+        raise ValueError(f"a quantile lies in [0, 1], not at {q}: for the 95th percentile use 0.95")
+    return max(1, math.ceil(_as_written(q) * n))
+
+
+def quantile(keys: Sequence[int], counts: Sequence[int], q: float, minimum: float, maximum: float) -> float | None:
+    """The nearest-rank quantile of a histogram (keys ascending), clamped to [minimum, maximum]; None when empty.
+
+    At most `relative_error()` from the order statistic itself, at any count and after any merging.
+    ValueError when `q` is outside [0, 1] or keys and counts differ in length.
+    """
+    if len(keys) != len(counts):
+        raise ValueError(f"a histogram has {len(keys)} keys but {len(counts)} counts")
+    wanted = rank(q, sum(counts))
+    seen = 0
+    for some_key, count in zip(keys, counts, strict=True):
+        seen += count
+        if seen >= wanted:
+            return max(minimum, min(maximum, representative(some_key)))
+    return None
+
+
+def with_percentiles(frame: pl.DataFrame, percentiles: Mapping[str, float] = PERCENTILES) -> pl.DataFrame:
+    """`frame` with one Float64 column per item of `percentiles` (column name: q), each row's `quantile`.
+
+    Reads hist_keys, hist_counts, min and max; null where the histogram is empty.
+    """
+    counts = frame.get_column("hist_counts")
+    sizes = counts.list.sum().fill_null(0).cast(pl.Int64)
+    # One running total over all rows: row r's share starts where the rows before it end, so the bucket of its
+    # k-th value is found by one binary search instead of a group per row
+    totals = counts.explode(empty_as_null=False).cast(pl.Int64).cum_sum()
+    flat_keys = frame.get_column("hist_keys").explode(empty_as_null=False).cast(pl.Int64)
+    before = sizes.cum_sum() - sizes
+    columns = []
+    for name, q in percentiles.items():
+        rank(q, 0)  # refuses what is no quantile
+        numerator, denominator = _as_written(q).as_integer_ratio()
+        wide = pl.lit(sizes).cast(pl.Int128)
+        ranks = ((wide * numerator + (denominator - 1)) // denominator).clip(1).cast(pl.Int64)
+        found = frame.select(wanted=pl.lit(before) + ranks).to_series()
+        places = totals.search_sorted(found, side="left").cast(pl.Int64)
+        magnitudes = pl.lit(flat_keys).gather(pl.lit(places), null_on_oob=True)
+        midpoint = pl.lit(2.0).pow((magnitudes.abs() - _KEY_OFFSET).cast(pl.Float64) / _BUCKETS) * _MIDPOINT
+        value = (midpoint * magnitudes.sign().cast(pl.Float64)).clip(pl.col("min"), pl.col("max"))
+        columns.append(pl.when(pl.lit(sizes) > 0).then(value).alias(name))
+    return frame.with_columns(columns)

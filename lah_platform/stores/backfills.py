@@ -1,0 +1,59 @@
+"""Backfill requests: rows that the sensor `backfill_requests` turns into one Dagster run each."""
+
+from collections.abc import Mapping
+from datetime import date
+from types import MappingProxyType
+from typing import Any, Final
+from uuid import UUID
+
+from lah_platform.errors import ConfigurationError
+from lah_platform.rollups.windows import WINDOWS
+from lah_platform.stores.audit import record
+from lah_platform.stores.postgres import Connection
+from lah_platform.stores.queries import queries
+
+__all__ = ["BACKFILL_TABLES", "request_backfill", "set_state", "state_of", "unfinished"]
+
+_Q = queries("stack")
+
+# What a request may name, and the Dagster job that computes it. The windows are recomputed together: they are
+# made from one another, so one of them alone would not agree with the rest.
+BACKFILL_TABLES: Final[Mapping[str, str]] = MappingProxyType(
+    dict.fromkeys([window.table for window in WINDOWS], "rollups")
+    | {"rollups": "rollups", "cost_daily": "cost_daily", "anomalies": "anomalies", "correlations": "correlations"}
+    | {"forecasts": "forecasts", "compliance_report": "compliance_report", "daily": "daily", "marts": "marts"}
+)
+
+
+def request_backfill(connection: Connection, request_id: UUID, *, table: str, start: date, end: date, actor: str) -> None:
+    """Ask for the UTC days `start` to `end` (included) of `table`, one of BACKFILL_TABLES.
+
+    Raises ConfigurationError when the period is empty.
+    """
+    if start > end:
+        raise ConfigurationError(f"The period {start} to {end} is empty", "Name the earlier day first")
+    days = {"request_id": request_id, "table_name": table, "from_day": start, "to_day": end, "requested_by": actor}
+    with connection.transaction():
+        connection.execute(_Q["request_backfill"], days)
+        record(
+            connection, actor, "backfill", "table", table, "*", {"request": str(request_id), "from": f"{start}", "to": f"{end}"}
+        )
+
+
+def state_of(connection: Connection, request_id: UUID) -> tuple[str, str | None]:
+    """The request's state ('requested', 'started', 'succeeded', 'failed') and its run. LookupError when unknown."""
+    row = connection.execute(_Q["backfill_state"], {"request_id": request_id}).fetchone()
+    if row is None:
+        raise LookupError(f"there is no backfill request {request_id}")
+    return row[0], row[1]
+
+
+def unfinished(connection: Connection) -> list[dict[str, Any]]:
+    """Requests in state 'requested' or 'started', oldest first."""
+    names = ("request_id", "table_name", "from_day", "to_day", "requested_by", "state", "run_id")
+    return [dict(zip(names, row, strict=True)) for row in connection.execute(_Q["open_backfills"])]
+
+
+def set_state(connection: Connection, request_id: UUID, state: str, run_id: str | None) -> None:
+    """Note progress; a finished state also notes when."""
+    connection.execute(_Q["set_backfill_state"], {"request_id": request_id, "state": state, "run_id": run_id})

@@ -1,0 +1,94 @@
+"""Dead letters: listed, shown, and replayed after a fix. A replay is a move in the ledger, not a new receipt."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from lah_platform.errors import ConfigurationError
+from lah_platform.events.rejection import Rejection
+from lah_platform.landing.batch import Decoder
+from lah_platform.landing.ledger import LedgerEntry
+from lah_platform.landing.records import Partition, Record
+from lah_platform.landing.rows import event_rows, partials, series_key
+from lah_platform.stores.frames import copy_frame
+from lah_platform.stores.landing import SeriesBook, add_to_ledger, insert_events
+from lah_platform.stores.postgres import Connection
+from lah_platform.stores.queries import queries
+
+__all__ = ["Replayed", "dead_letter", "dead_letters", "pending", "replay"]
+
+_Q = queries("landing")
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What became of one dead letter: 'stored', 'duplicate', or still 'dead_lettered' for the reason given."""
+
+    dead_letter_id: int
+    outcome: str
+    reason: str = ""
+
+
+def dead_letters(
+    connection: Connection, *, code: str | None = None, pending_only: bool = True, limit: int = 50
+) -> list[dict[str, Any]]:
+    """The newest dead letters without their bytes."""
+    with connection.cursor() as cursor:
+        cursor.execute(_Q["dead_letters"], {"code": code, "pending_only": pending_only, "limit": limit})
+        names = [column.name for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def dead_letter(connection: Connection, dead_letter_id: int) -> dict[str, Any]:
+    """One dead letter with its bytes. Raises ConfigurationError when there is none of that id."""
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute(_Q["dead_letter"], {"dead_letter_id": dead_letter_id})
+        row = cursor.fetchone()
+        names = [column.name for column in cursor.description or ()]
+    if row is None:
+        raise ConfigurationError(f"There is no dead letter {dead_letter_id}", "`lah dead-letters list` shows them")
+    return dict(zip(names, row, strict=True))
+
+
+def pending(connection: Connection, code: str | None = None) -> Sequence[int]:
+    """Ids of the dead letters that were not replayed yet, oldest first."""
+    return [dead_letter_id for (dead_letter_id,) in connection.execute(_Q["pending_dead_letters"], {"code": code})]
+
+
+def replay(
+    connection: Connection, dead_letter_id: int, *, decoder: Decoder, now: datetime, series: SeriesBook
+) -> Replayed:
+    """Decode the kept bytes again and store the event, in one transaction with the ledger's move.
+
+    The ledger's row of the first receipt gives one back, and the event's tenant takes it in the same topic,
+    partition and minute. A dead letter that was replayed before, or is still refused, is left as it is.
+    """
+    letter = dead_letter(connection, dead_letter_id)
+    result = decoder(letter["raw"], now)
+    if isinstance(result, Rejection):
+        return Replayed(dead_letter_id, "dead_lettered", f"{result.field}: {result.reason}")
+    book = series.ids(connection, {series_key(result)})
+    connection.execute(_Q["ensure_partition"], {"day": result.timestamp.date()})
+    with connection.transaction():
+        letter = dead_letter(connection, dead_letter_id)
+        if letter["replayed_at"] is not None:
+            return Replayed(dead_letter_id, letter["replayed_as"], "it was replayed before")
+        source = Partition(letter["topic"], letter["topic_id"], letter["partition"])
+        rows = event_rows([(Record(source, letter["record_offset"], None, letter["raw"]), result)], book, now)
+        stored = insert_events(connection, rows)
+        aggregates: pl.DataFrame = partials(stored)
+        copy_frame(connection, "rollup_partials", aggregates, aggregates.columns)
+        outcome = "stored" if stored else "duplicate"
+        minute = letter["dead_lettered_at"].replace(second=0, microsecond=0)
+        add_to_ledger(
+            connection,
+            [
+                LedgerEntry(source.topic, source.number, minute, letter["tenant"], -1, 0, 0, -1),
+                LedgerEntry(source.topic, source.number, minute, result.tenant, 1, len(stored), 1 - len(stored), 0),
+            ],
+        )
+        connection.execute(_Q["mark_replayed"], {"dead_letter_id": dead_letter_id, "at": now, "outcome": outcome})
+    return Replayed(dead_letter_id, outcome)

@@ -1,0 +1,1 @@
+"""What Dagster watches: landing's progress, late days, failed partitions, backfill requests."""

@@ -1,0 +1,54 @@
+"""Requested backfills become runs: one request, one run over its range of days, and its state written back."""
+
+import dagster as dg
+
+from assets.resources import Hub
+from lah_platform.stores.backfills import BACKFILL_TABLES, set_state, unfinished
+
+__all__ = ["REQUEST_TAG", "backfill_sensor"]
+
+REQUEST_TAG = "lah/backfill_request"
+_FAILED = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+
+
+def backfill_sensor(name: str, jobs: list[dg.ExecutableDefinition]) -> dg.SensorDefinition:
+    """A sensor that starts the requests for any of `jobs`; each code location has one for its own jobs."""
+    names = {job.name for job in jobs}
+
+    @dg.sensor(
+        name=name,
+        jobs=jobs,
+        minimum_interval_seconds=2,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Starts one run per requested backfill (REST, `lah backfill`, `lah demo`) and notes how it ended.",
+    )
+    def backfill_requests(context: dg.SensorEvaluationContext, hub: Hub) -> dg.SensorResult | dg.SkipReason:
+        requests = []
+        with hub.connection() as connection:
+            for request in unfinished(connection):
+                job = BACKFILL_TABLES.get(request["table_name"])
+                if job not in names:
+                    continue
+                identity = f"{request['request_id']}"
+                run = next(iter(context.instance.get_runs(dg.RunsFilter(tags={REQUEST_TAG: identity}), limit=1)), None)
+                if run is None:
+                    requests.append(_run_request(job, request, identity))
+                elif run.status in _FAILED:
+                    set_state(connection, request["request_id"], "failed", run.run_id)
+                elif run.status == dg.DagsterRunStatus.SUCCESS:
+                    set_state(connection, request["request_id"], "succeeded", run.run_id)
+                elif request["run_id"] is None:
+                    set_state(connection, request["request_id"], "started", run.run_id)
+        return dg.SensorResult(run_requests=requests) if requests else dg.SkipReason("no new request")
+
+    return backfill_requests
+
+
+def _run_request(job: str, request: dict, identity: str) -> dg.RunRequest:  # type: ignore[type-arg]
+    tags = {REQUEST_TAG: identity, "lah/requested_by": request["requested_by"]}
+    if job != "marts":  # marts are whole tables
+        tags |= {
+            "dagster/asset_partition_range_start": f"{request['from_day']}",
+            "dagster/asset_partition_range_end": f"{request['to_day']}",
+        }
+    return dg.RunRequest(run_key=identity, job_name=job, tags=tags)

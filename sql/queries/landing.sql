@@ -1,0 +1,87 @@
+-- Statements of the landing transaction and of what surrounds it.
+
+-- name: adopt_partition
+-- The offset a partition goes on from; a partition never seen starts at the log's first offset.
+insert into landing_offsets (topic, topic_id, partition, next_offset, updated_at)
+values (%(topic)s, %(topic_id)s, %(partition)s, %(first_offset)s, clock_timestamp())
+on conflict (topic, topic_id, partition) do update set updated_at = landing_offsets.updated_at
+returning next_offset
+
+-- name: advance_offset
+-- The fence: no row comes back when another process has moved the offset.
+update landing_offsets set next_offset = %(stop)s, updated_at = clock_timestamp()
+where topic = %(topic)s and topic_id = %(topic_id)s and partition = %(partition)s and next_offset = %(start)s
+returning next_offset
+
+-- name: note_caught_up
+-- A partition was landed to its end as of this moment.
+update landing_offsets set caught_up_at = greatest(caught_up_at, %(at)s)
+where topic = %(topic)s and topic_id = %(topic_id)s and partition = %(partition)s
+
+-- name: record_batch
+-- The offset range that a committed batch covers.
+insert into landing_batches (topic, topic_id, partition, from_offset, to_offset, received, no_record, landed_at)
+values (%(topic)s, %(topic_id)s, %(partition)s, %(start)s, %(stop)s, %(received)s, %(no_record)s, %(landed_at)s)
+
+-- name: add_to_ledger
+-- Add counts to a ledger row; counts may be negative when a dead letter is moved.
+insert into ledger as l (topic, partition, minute, tenant, received, stored, duplicate, dead_lettered)
+values (%(topic)s, %(partition)s, %(minute)s, %(tenant)s, %(received)s, %(stored)s, %(duplicate)s, %(dead_lettered)s)
+on conflict (topic, partition, minute, tenant) do update
+set received = l.received + excluded.received, stored = l.stored + excluded.stored,
+    duplicate = l.duplicate + excluded.duplicate, dead_lettered = l.dead_lettered + excluded.dead_lettered
+
+-- name: make_staging
+-- A private copy of the events table's shape; emptied at every commit.
+create temporary table if not exists events_staging (like events including defaults) on commit delete rows
+
+-- name: insert_new_from_staging
+-- Insert what is not there yet and say which rows that was; sorted, so that two processes lock in one order.
+insert into events select * from events_staging order by ts, tenant, event_id
+on conflict do nothing
+returning ts, tenant, event_id
+
+-- name: ensure_partition
+-- A day of events must have its partition before the landing transaction begins.
+select ensure_event_partition(%(day)s)
+
+-- name: lock_tenant_series
+-- One process at a time counts and adds a tenant's series.
+select pg_advisory_xact_lock(hashtextextended('lah.series', hashtext(%(tenant)s)))
+
+-- name: find_series
+-- The id of one combination of dimensions, if it has one.
+select series_id from series
+where tenant = %(tenant)s and event_type = %(event_type)s and subtype = %(subtype)s and model = %(model)s
+  and environment = %(environment)s and service = %(service)s and region = %(region)s and team = %(team)s
+
+-- name: count_series
+-- How many series a tenant has.
+select count(*) from series where tenant = %(tenant)s
+
+-- name: add_series
+-- Give a combination of dimensions its id.
+insert into series (tenant, event_type, subtype, model, environment, service, region, team)
+values (%(tenant)s, %(event_type)s, %(subtype)s, %(model)s, %(environment)s, %(service)s, %(region)s, %(team)s)
+returning series_id
+
+-- name: dead_letters
+-- Dead letters, newest first.
+select dead_letter_id, tenant, topic, partition, record_offset, dead_lettered_at, code, field, reason, replayed_at, replayed_as
+from dead_letters
+where (%(code)s::text is null or code = %(code)s) and (%(pending_only)s = false or replayed_at is null)
+order by dead_letter_id desc limit %(limit)s
+
+-- name: dead_letter
+-- One dead letter, locked for its replay.
+select dead_letter_id, tenant, topic, topic_id, partition, record_offset, dead_lettered_at, code, field, reason, raw, record_key, headers, replayed_at, replayed_as
+from dead_letters where dead_letter_id = %(dead_letter_id)s for update
+
+-- name: pending_dead_letters
+-- Ids of dead letters that no replay has moved yet, oldest first.
+select dead_letter_id from dead_letters
+where replayed_at is null and (%(code)s::text is null or code = %(code)s) order by dead_letter_id
+
+-- name: mark_replayed
+-- What became of a replayed dead letter.
+update dead_letters set replayed_at = %(at)s, replayed_as = %(outcome)s where dead_letter_id = %(dead_letter_id)s

@@ -1,0 +1,194 @@
+-- name: events
+-- Events of a tenant ('*': of all), newest first, in [from, to), after the cursor.
+select ts as "timestamp", tenant, event_id, source_module, event_type, severity::text as severity, environment,
+       schema_version, correlation_id, parent_event_id, tags::text as tags, payload_type, subtype,
+       payload::text as payload, received_at
+from events
+where ts >= %(from)s and ts < %(to)s
+  and (ts, tenant, event_id) < (%(after_0)s::timestamptz, %(after_1)s::text, %(after_2)s::uuid)
+  and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+  and (%(type)s::text is null or event_type = %(type)s::text)
+  and (%(subtype)s::text is null or subtype = %(subtype)s::text)
+  and (%(model)s::text is null or model = %(model)s::text)
+  and (%(severity)s::severity is null or severity >= %(severity)s::severity)
+  and (%(correlation_id)s::uuid is null or correlation_id = %(correlation_id)s::uuid)
+  and (%(tags)s::jsonb is null or tags @> %(tags)s::jsonb)
+order by ts desc, tenant desc, event_id desc
+limit %(limit)s
+
+-- name: event
+-- The event of an id in [from, to), newest first: the same id under another timestamp is a conflict, and shown.
+select ts as "timestamp", tenant, event_id, source_module, event_type, severity::text as severity, environment,
+       schema_version, correlation_id, parent_event_id, tags::text as tags, payload_type, subtype,
+       payload::text as payload, received_at
+from events
+where ts >= %(from)s and ts < %(to)s
+  and event_id = %(event_id)s
+  and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+order by ts desc, tenant desc
+limit %(limit)s
+
+-- name: metrics
+-- Rollup rows of one metric, oldest first, whose bucket starts in [from, to); {view} is the window's.
+select bucket_start, bucket_end, tenant, event_type, subtype, model, environment, service, region, team, series_id,
+       metric, count, sum, avg, min, max, stddev, p50, p95, p99, revision, computed_at, is_final
+from {view}
+where metric = %(metric)s
+  and bucket_start >= %(from)s and bucket_start < %(to)s
+  and (bucket_start, series_id) > (%(after_0)s::timestamptz, %(after_1)s::bigint)
+  and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+  and (%(type)s::text is null or event_type = %(type)s::text)
+  and (%(subtype)s::text is null or subtype = %(subtype)s::text)
+  and (%(model)s::text is null or model = %(model)s::text)
+  and (%(environment)s::text is null or environment = %(environment)s::text)
+  and (%(service)s::text is null or service = %(service)s::text)
+  and (%(region)s::text is null or region = %(region)s::text)
+  and (%(team)s::text is null or team = %(team)s::text)
+order by bucket_start, series_id
+limit %(limit)s
+
+-- name: anomalies
+-- Anomalies that started in [from, to), newest first.
+select a.anomaly_id, a.tenant, a.series_id, a.metric, a.window_name as "window", a.anomaly_type, a.method,
+       a.started_at, a.peak_at, a.ended_at, a.score, a.baseline, a.observed, a.deviation, a.impact, a.explanation,
+       a.detected_at, s.event_type, s.subtype, s.model, s.environment, s.service, s.region, s.team
+from anomalies a
+left join series s on s.series_id = a.series_id
+where a.started_at >= %(from)s and a.started_at < %(to)s
+  and (a.started_at, a.anomaly_id) < (%(after_0)s::timestamptz, %(after_1)s::uuid)
+  and (%(tenant)s::text = '*' or a.tenant = %(tenant)s::text)
+  and (%(metric)s::text is null or a.metric = %(metric)s::text)
+  and (%(windows)s::text[] is null or a.window_name = any (%(windows)s::text[]))
+  and (%(anomaly_type)s::text is null or a.anomaly_type = %(anomaly_type)s::text)
+  and (%(impact)s::text[] is null or a.impact = any (%(impact)s::text[]))
+  and (%(model)s::text is null or s.model = %(model)s::text)
+order by a.started_at desc, a.anomaly_id desc
+limit %(limit)s
+
+-- name: correlations
+-- Correlations that started in [from, to) with their members in order, newest first.
+select c.correlation_id, c.tenant, c.correlation_type, c.started_at, c.ended_at, c.strength, c.confidence,
+       c.explanation, c.detected_at, coalesce(m.members, '[]'::jsonb) as members
+from correlations c
+left join lateral (
+    select jsonb_agg(jsonb_build_object(
+               'role', m.role, 'member_type', m.member_type, 'member_id', m.member_id, 'metric', m.metric, 'at', m.at
+           ) order by m.position) as members
+    from correlation_members m where m.correlation_id = c.correlation_id
+) m on true
+where c.started_at >= %(from)s and c.started_at < %(to)s
+  and (c.started_at, c.correlation_id) < (%(after_0)s::timestamptz, %(after_1)s::uuid)
+  and (%(tenant)s::text = '*' or c.tenant = %(tenant)s::text)
+  and (%(correlation_type)s::text is null or c.correlation_type = %(correlation_type)s::text)
+  and c.strength >= %(min_strength)s and c.confidence >= %(min_confidence)s
+order by c.started_at desc, c.correlation_id desc
+limit %(limit)s
+
+-- name: forecasts
+-- Forecasts for windows that start in [from, to), earliest first.
+select f.tenant, f.series_id, f.metric, f.window_name as "window", f.method, f.target_start, f.trained_through,
+       f.value, f.lower, f.upper, f.level, f.backtest_wape, f.computed_at,
+       s.event_type, s.subtype, s.model, s.environment, s.service, s.region, s.team
+from forecasts f
+left join series s on s.series_id = f.series_id
+where f.target_start >= %(from)s and f.target_start < %(to)s
+  and (f.target_start, f.series_id, f.metric, f.window_name, f.method)
+      > (%(after_0)s::timestamptz, %(after_1)s::bigint, %(after_2)s::text, %(after_3)s::text, %(after_4)s::text)
+  and (%(tenant)s::text = '*' or f.tenant = %(tenant)s::text)
+  and (%(metric)s::text is null or f.metric = %(metric)s::text)
+  and (%(windows)s::text[] is null or f.window_name = any (%(windows)s::text[]))
+  and (%(method)s::text is null or f.method = %(method)s::text)
+  and (%(model)s::text is null or s.model = %(model)s::text)
+order by f.target_start, f.series_id, f.metric, f.window_name, f.method
+limit %(limit)s
+
+-- name: costs
+-- Costs per day from the first to the last day, both included, oldest first.
+select day, tenant, model, environment, service, team, requests, input_tokens, input_fresh_tokens,
+       input_cache_read_tokens, input_cache_write_tokens, input_unknown_tokens, output_tokens, reported_usd,
+       priced_usd, unpriced_requests, other_usd, computed_at
+from cost_daily
+where day >= %(from)s and day <= %(to)s
+  and (day, tenant, model, environment, service, team)
+      > (%(after_0)s::date, %(after_1)s::text, %(after_2)s::text, %(after_3)s::text, %(after_4)s::text, %(after_5)s::text)
+  and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+  and (%(model)s::text is null or model = %(model)s::text)
+  and (%(environment)s::text is null or environment = %(environment)s::text)
+  and (%(service)s::text is null or service = %(service)s::text)
+  and (%(team)s::text is null or team = %(team)s::text)
+order by day, tenant, model, environment, service, team
+limit %(limit)s
+
+-- name: reports
+-- Reports without their content, newest first.
+select report_id, name, tenant, period_from, period_to, generated_at, sha256, requested_by
+from reports
+where (generated_at, report_id) < (%(after_0)s::timestamptz, %(after_1)s::uuid)
+  and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+  and (%(name)s::text is null or name = %(name)s::text)
+order by generated_at desc, report_id desc
+limit %(limit)s
+
+-- name: report
+-- One report with its content, as JSON text and as HTML.
+select report_id, name, tenant, period_from, period_to, generated_at, sha256, requested_by, content::text as content, html
+from reports
+where report_id = %(report_id)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+
+-- name: checks
+-- The latest verdict of every check.
+select distinct on (asset, check_name) asset, check_name, checked_at, severity, blocking, passed, checked_rows,
+       failed_rows, observed, advice, period_from, period_to, run_id
+from checks
+where (asset, check_name) > (%(after_0)s::text, %(after_1)s::text)
+  and (%(asset)s::text is null or asset = %(asset)s::text)
+order by asset, check_name, checked_at desc
+limit %(limit)s
+
+-- name: dead_letters
+-- Records that could not be stored, newest first.
+select dead_letter_id, tenant, topic, partition, record_offset, dead_lettered_at, code, field, reason, raw,
+       replayed_at, replayed_as
+from dead_letters
+where dead_letter_id < %(after_0)s::bigint
+  and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+  and (%(code)s::text is null or code = %(code)s::text)
+order by dead_letter_id desc
+limit %(limit)s
+
+-- name: backfill
+-- One requested recomputation and how far it is.
+select request_id, table_name as "table", from_day as "from", to_day as "to", requested_by, requested_at, state,
+       run_id, finished_at
+from backfill_requests where request_id = %(request_id)s
+
+-- name: ledger_totals
+-- What landing ever booked, per topic and tenant.
+select topic, tenant, sum(received)::bigint as received, sum(stored)::bigint as stored,
+       sum(duplicate)::bigint as duplicate, sum(dead_lettered)::bigint as dead_lettered
+from ledger where %(tenant)s::text = '*' or tenant = %(tenant)s::text
+group by topic, tenant order by topic, tenant
+
+-- name: dead_letter_totals
+-- Dead letters not replayed yet, per tenant and code.
+select tenant, code, count(*) as dead_letters
+from dead_letters where replayed_at is null and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+group by tenant, code order by tenant, code
+
+-- name: pending_partials
+-- Partial rollups that no tick has merged yet, per tenant.
+select s.tenant, count(*) as partials
+from rollup_partials p join series s using (series_id)
+where %(tenant)s::text = '*' or s.tenant = %(tenant)s::text
+group by s.tenant order by s.tenant
+
+-- name: watermarks
+-- The rollups' watermark and last tick, null before the first.
+select case when isfinite(final_before) then final_before end as final_before,
+       case when isfinite(ticked_at) then ticked_at end as ticked_at
+from rollup_state
+
+-- name: landing_progress
+-- Per partition of the current incarnation of a topic: the next offset, and when landing last stood at the end.
+select distinct on (topic, partition) topic, partition, next_offset, caught_up_at
+from landing_offsets order by topic, partition, updated_at desc
