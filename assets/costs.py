@@ -20,7 +20,7 @@ _SPEC = table_spec(
 )
 
 
-@dg.multi_asset(name="cost_daily", specs=[_SPEC], backfill_policy=dg.BackfillPolicy.single_run())
+@dg.multi_asset(name="compute_cost_daily", specs=[_SPEC], backfill_policy=dg.BackfillPolicy.single_run())
 def cost_daily(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Price the run's days again from their events, by the prices valid at each event."""
     first, last = days_of(context)

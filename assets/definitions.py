@@ -6,8 +6,7 @@ from typing import Any
 import dagster as dg
 
 from assets import checks, costs, failed_days, jobs, landing, reports, rollups, signals
-from assets.resources import Hub
-from lah_platform.settings import settings
+from assets.resources import hub_resource
 from sensors.backfill_requests import backfill_sensor
 from sensors.failed_partitions import failed_partitions
 from sensors.landing_progress import landing_progress
@@ -19,7 +18,7 @@ __all__ = ["build_defs", "defs"]
 def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """All definitions; nothing is opened until an asset or sensor runs."""
     by_name = {job.name: job for job in jobs.JOBS}
-    requestable = [job for name, job in by_name.items() if name != "maintenance"]
+    requestable = [job for job in jobs.JOBS if job is not jobs.maintenance]
     return dg.Definitions(
         assets=[
             *landing.LANDING,
@@ -39,14 +38,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
             late_data_sensor(by_name["daily"]),
             failed_partitions,
         ],
-        resources={
-            "hub": Hub(
-                database_url=dg.EnvVar("LAH_DATABASE_URL"),
-                home=str(settings().home),
-                topic=settings().topic if settings().has_broker else None,
-            )
-        }
-        | dict(resource_overrides or {}),
+        resources={"hub": hub_resource()} | dict(resource_overrides or {}),
     )
 
 

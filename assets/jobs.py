@@ -4,9 +4,9 @@ from collections.abc import Callable
 from datetime import date, timedelta
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from assets.maintenance import maintenance
-from assets.partitions import DAILY
 from lah_platform.rollups.windows import WINDOWS
 
 __all__ = ["JOBS", "SCHEDULES"]
@@ -19,11 +19,11 @@ _IN_PROCESS = dg.in_process_executor  # one import of the heavy libraries for al
 
 def _job(
     name: str, tables: list[str], description: str, *, watched: list[str] | None = None
-) -> dg.UnresolvedAssetJobDefinition:
+) -> UnresolvedAssetJobDefinition:
     assets = dg.AssetSelection.assets(*tables)
     checks = dg.AssetSelection.checks_for_assets(*tables, *(watched or []))
     return dg.define_asset_job(
-        name, selection=assets | checks, description=description, partitions_def=DAILY, executor_def=_IN_PROCESS
+        name, selection=assets | checks, description=description, executor_def=_IN_PROCESS
     )
 
 

@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from dagster import AssetExecutionContext, AssetKey, AssetSpec, AutomationCondition, FreshnessPolicy
+from dagster import AssetExecutionContext, AssetKey, AssetSpec, AutomationCondition, FreshnessPolicy, Output
 from dagster_dbt import (
     DagsterDbtTranslator,
     DagsterDbtTranslatorSettings,
@@ -25,20 +25,26 @@ from dagster_dbt import (
     dbt_assets,
 )
 from packaging.version import Version
+from psycopg import sql
 
 from lah_platform.settings import TELEMETRY_OFF, settings
 from lah_platform.stack.endpoints import database_url
 from lah_platform.stores.dbt_project import DBT_ROOT, connection_environment, current_manifest, dbt_executable
+from lah_platform.stores.postgres import connect
 
 __all__ = ["GROUP", "Dbt", "dbt_resource", "due", "marts"]
 
 GROUP = "marts"
-_BUILD_EVERY = "*/15 * * * *"  # a build takes 5 s of CPU and leaves 60 rows in Dagster's event log
+SCHEMA = "marts"
+_BUILD_EVERY = "*/15 * * * *"  # a build takes 5 s of CPU and leaves 100 rows in Dagster's event log
 _LAST_OF_A_DAY = AssetKey("cost_daily")
 _SHOWS_FAILURES = frozenset({"compliance_evidence_daily"})
 _FRESHNESS = FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
 _KEPT_FAILURES = 10
-_SETTINGS = DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True)  # series belongs to rollup_1d
+_SETTINGS = DagsterDbtTranslatorSettings(
+    enable_duplicate_source_asset_keys=True,  # series and rollup_state are parts of rollup_1d
+    enable_source_metadata=False,  # what the hub's tables are is said by the hub's own code location
+)
 
 
 def due(*, is_stopped_by_failed_checks: bool) -> AutomationCondition[AssetKey]:
@@ -83,7 +89,10 @@ class _Translator(DagsterDbtTranslator):
         return due(is_stopped_by_failed_checks=dbt_resource_props["name"] not in _SHOWS_FAILURES)
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> AssetSpec:
-        return super().get_asset_spec(manifest, unique_id, project).replace_attributes(freshness_policy=_FRESHNESS)
+        properties = self.get_resource_props(manifest, unique_id)
+        spec = super().get_asset_spec(manifest, unique_id, project).replace_attributes(freshness_policy=_FRESHNESS)
+        # without the database: the manifest was built before it was known
+        return spec.merge_attributes(metadata={"dagster/table_name": f"{properties['schema']}.{properties['name']}"})
 
 
 @contextmanager
@@ -107,6 +116,10 @@ class Dbt(DbtCliResource):
     url: str | None = None
     logs: str | None = None
 
+    def database_url(self) -> str:
+        """Raises ConfigurationError when it is the embedded PostgreSQL's and that is not running."""
+        return self.url or database_url(settings())
+
     @cached_property
     def _cli_version(self) -> Version:
         # dagster-dbt asks `dbt --version`, which takes 2 s and looks for newer versions on the internet
@@ -116,12 +129,13 @@ class Dbt(DbtCliResource):
         """Start `dbt build` of the assets and checks selected in the run."""
         logs = Path(self.logs) if self.logs is not None else settings().home / "logs" / "dbt"
         _drop_old(logs)
-        target = logs.resolve() / context.run_id
+        target = logs.resolve() / context.run.run_id
         target.mkdir(parents=True, exist_ok=True)  # a step that is retried builds in the same run
         saved_parse = current_manifest().with_name("partial_parse.msgpack")
         shutil.copyfile(saved_parse, target / saved_parse.name)
-        with _environment(TELEMETRY_OFF | connection_environment(self.url or database_url(settings()))):
-            return self.cli(["build"], context=context, target_path=target)
+        with _environment(TELEMETRY_OFF | connection_environment(self.database_url())):
+            # of the asset's context dagster-dbt uses a deprecated part; it takes either
+            return self.cli(["build"], context=context.op_execution_context, target_path=target)
 
 
 def _drop_old(folders: Path) -> None:
@@ -131,11 +145,21 @@ def _drop_old(folders: Path) -> None:
         shutil.rmtree(path)
 
 
+def _row_count(dbt: Dbt, event: Output[Any]) -> dict[str, int]:
+    # dagster-dbt's fetch_row_counts asks for the database that the manifest was built with, not for this one
+    model = str(event.metadata["unique_id"].value).rsplit(".", 1)[-1]
+    with connect(dbt.database_url()) as connection:
+        statement = sql.SQL("select count(*) from {}").format(sql.Identifier(SCHEMA, model))
+        (rows,) = connection.execute(statement).fetchone() or (0,)
+    return {"dagster/row_count": rows}
+
+
 @dbt_assets(manifest=current_manifest(), dagster_dbt_translator=_Translator(_SETTINGS), name="dbt_build", pool=GROUP)
 def marts(context: AssetExecutionContext, dbt: Dbt) -> Iterator[Any]:
     """Build and test the selected marts; only a build that fails leaves its artifacts and logs behind."""
     build = dbt.build(context)
-    yield from build.stream().fetch_row_counts()
+    for event in build.stream():
+        yield event.with_metadata({**event.metadata, **_row_count(dbt, event)}) if isinstance(event, Output) else event
     shutil.rmtree(build.target_path)
 
 

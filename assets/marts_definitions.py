@@ -10,9 +10,12 @@ from dagster import (
     DefaultSensorStatus,
     Definitions,
     define_asset_job,
+    in_process_executor,
 )
 
 from assets.marts import GROUP, dbt_resource, marts
+from assets.resources import hub_resource
+from sensors.backfill_requests import backfill_sensor
 
 __all__ = ["build_defs", "defs"]
 
@@ -28,9 +31,10 @@ _READ_ONLY = [
 def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> Definitions:
     """All definitions; nothing is opened until an asset runs."""
     selection = AssetSelection.groups(GROUP)
+    job = define_asset_job("marts", selection=selection, description="Build and test every mart with dbt.")
     return Definitions(
         assets=[marts, *_READ_ONLY],
-        jobs=[define_asset_job("marts", selection=selection, description="Build and test every mart with dbt.")],
+        jobs=[job],
         sensors=[
             AutomationConditionSensorDefinition(
                 "marts_automation",
@@ -38,9 +42,11 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> Defini
                 default_status=DefaultSensorStatus.RUNNING,
                 minimum_interval_seconds=_AUTOMATION_SECONDS,
                 description="Builds the marts after the tables they read were materialized.",
-            )
+            ),
+            backfill_sensor("marts_requests", [job]),
         ],
-        resources={"dbt": dbt_resource()} | dict(resource_overrides or {}),
+        executor=in_process_executor,  # one step a run, whose own process would import dbt and Dagster once more
+        resources={"dbt": dbt_resource(), "hub": hub_resource()} | dict(resource_overrides or {}),
     )
 
 

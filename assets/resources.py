@@ -6,9 +6,10 @@ from pathlib import Path
 
 import dagster as dg
 
+from lah_platform.settings import settings
 from lah_platform.stores.postgres import Connection, connect
 
-__all__ = ["Hub"]
+__all__ = ["Hub", "hub_resource"]
 
 
 class Hub(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -27,3 +28,12 @@ class Hub(dg.ConfigurableResource):  # type: ignore[type-arg]
     @property
     def folder(self) -> Path:
         return Path(self.home)
+
+
+def hub_resource() -> Hub:
+    """The resource as this process's environment says."""
+    return Hub(
+        database_url=dg.EnvVar("LAH_DATABASE_URL"),
+        home=str(settings().home),
+        topic=settings().topic if settings().has_broker else None,
+    )

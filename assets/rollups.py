@@ -27,7 +27,7 @@ _SPECS = [
 ]
 
 
-@dg.multi_asset(name="rollups", specs=_SPECS, backfill_policy=dg.BackfillPolicy.single_run())
+@dg.multi_asset(name="compute_rollups", specs=_SPECS, backfill_policy=dg.BackfillPolicy.single_run())
 def rollups(context: dg.AssetExecutionContext, hub: Hub) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
     """Compute the run's days again from their events and replace exactly these days' rows."""
     first, last = days_of(context)

@@ -1,6 +1,7 @@
 """Requested backfills become runs: one request, one run over its range of days, and its state written back."""
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from assets.resources import Hub
 from lah_platform.stores.backfills import BACKFILL_TABLES, set_state, unfinished
@@ -11,7 +12,7 @@ REQUEST_TAG = "lah/backfill_request"
 _FAILED = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 
-def backfill_sensor(name: str, jobs: list[dg.ExecutableDefinition]) -> dg.SensorDefinition:
+def backfill_sensor(name: str, jobs: list[UnresolvedAssetJobDefinition]) -> dg.SensorDefinition:
     """A sensor that starts the requests for any of `jobs`; each code location has one for its own jobs."""
     names = {job.name for job in jobs}
 
@@ -27,7 +28,7 @@ def backfill_sensor(name: str, jobs: list[dg.ExecutableDefinition]) -> dg.Sensor
         with hub.connection() as connection:
             for request in unfinished(connection):
                 job = BACKFILL_TABLES.get(request["table_name"])
-                if job not in names:
+                if job is None or job not in names:
                     continue
                 identity = f"{request['request_id']}"
                 run = next(iter(context.instance.get_runs(dg.RunsFilter(tags={REQUEST_TAG: identity}), limit=1)), None)

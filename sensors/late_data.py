@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from assets.resources import Hub
 from lah_platform.stores.queries import queries
@@ -12,7 +13,7 @@ __all__ = ["late_data_sensor"]
 _LOOK_BACK = timedelta(days=60)
 
 
-def late_data_sensor(job: dg.ExecutableDefinition) -> dg.SensorDefinition:
+def late_data_sensor(job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
     """The sensor that starts `job` for each late day; no cursor, the tables say what is stale."""
 
     @dg.sensor(

@@ -169,7 +169,8 @@ def _refused_envelope(
         return reject("wrong_tenant", f"{at}tags.tenant", reason, topic_tenant)
     timestamp = envelope.timestamp
     if timestamp > now + limits.max_future_skew:
-        reason = f"{timestamp.isoformat()} is more than {limits.max_future_skew.total_seconds():g} s ahead of the hub's clock"
+        skew_s = limits.max_future_skew.total_seconds()
+        reason = f"{timestamp.isoformat()} is more than {skew_s:g} s ahead of the hub's clock"
         return reject("future_timestamp", f"{at}timestamp", reason, tenant)
     if timestamp < now - limits.max_age:
         reason = f"{timestamp.isoformat()} is more than {limits.max_age / _DAY:g} days old"

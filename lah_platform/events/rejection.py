@@ -28,6 +28,7 @@ RejectionCode = Literal[
     "too_old",
     "nul_character",
     "wrong_tenant",
+    "database_rejected",
 ]
 
 # A dead letter keeps the raw record; the reason only has to be readable, and a producer may send a megabyte as a key.

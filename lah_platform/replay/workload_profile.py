@@ -70,6 +70,7 @@ class ThroughputFigures(msgspec.Struct, frozen=True):
 class BenchmarkFigures(msgspec.Struct, frozen=True):
     """A provider's measured latency for one model size; quantiles in seconds, of requests that did not fail."""
 
+    source: str
     requests: int
     ttft_s: tuple[float, ...]
     inter_token_s: tuple[float, ...]
@@ -108,8 +109,10 @@ def measure_profile(traces_dir: Path) -> Profile:
             "mooncake": _requests(read_mooncake(traces_dir), "Mooncake conversation trace (FAST 2025)"),
         },
         throughput={model: _throughput(read_servegen(traces_dir, model), model) for model in MODEL_FILES},
-        benchmark={f"{key[0]}/{key[1]}": _benchmark(group) for key, group in sorted(groups.items())},
-        all_providers=_benchmark(benchmark),
+        benchmark={
+            f"{key[0]}/{key[1]}": _benchmark(group, f"{key[0]}, {key[1]}") for key, group in sorted(groups.items())
+        },
+        all_providers=_benchmark(benchmark, "all providers"),
     )
 
 
@@ -167,10 +170,11 @@ def _throughput(frame: pl.DataFrame, model: str) -> ThroughputFigures:
     )
 
 
-def _benchmark(frame: pl.DataFrame) -> BenchmarkFigures:
+def _benchmark(frame: pl.DataFrame, which: str) -> BenchmarkFigures:
     good = frame.filter(pl.col("error").is_null())
     errors = frame["error"].drop_nulls().value_counts().sort("error")
     return BenchmarkFigures(
+        source=f"llmperf-leaderboard (Anyscale, 2024), {which}",
         requests=frame.height,
         ttft_s=_quantiles(good["ttft_s"].to_numpy()),
         inter_token_s=_quantiles(good["inter_token_s"].to_numpy()),

@@ -3,10 +3,10 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from lah_platform.errors import ConfigurationError, SourceError
 from lah_platform.landing.records import Partition, Poll, Record
@@ -141,7 +141,7 @@ class KafkaSource:
             starts.setdefault(partition, self._next[partition])
             self._next[partition] = offset + 1
             self._at_end.discard(partition)
-            headers = tuple((name, value) for name, value in message.headers() or ())
+            headers = tuple(cast("list[tuple[str, bytes | None]]", message.headers() or []))
             records.append(Record(partition, offset, message.key(), message.value(), headers))
         elif error.code() == KafkaError._PARTITION_EOF:
             self._at_end.add(partition)

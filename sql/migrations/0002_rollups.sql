@@ -1,4 +1,4 @@
--- Rollups: one table per window, the histogram functions, and the views people query.
+-- Rollups: one table per window, and the watermark. Functions and views are in 0004.
 -- Locks: none that a running system can feel; every object is new.
 
 do $$

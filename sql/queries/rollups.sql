@@ -43,7 +43,7 @@ with landed as (
 update rollup_state s set ticked_at = %(now)s, final_before = greatest(s.final_before, w.final_before)
 from watermark w
 where not exists (select from rollup_partials p where p.bucket_start < w.final_before)
-returning s.final_before
+returning nullif(s.final_before, '-infinity')
 
 -- name: pending
 -- How many partials wait for a tick.

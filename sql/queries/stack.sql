@@ -77,4 +77,4 @@ select (select coalesce(sum(stored), 0)::bigint from ledger) as events_rows,
        (select count(*) from ledger) as ledger_rows,
        (select count(*) from rollup_partials) as rollup_partials_rows,
        (select max(updated_at) from landing_offsets) as landed_at,
-       (select final_before from rollup_state) as final_before
+       (select nullif(final_before, '-infinity') from rollup_state) as final_before

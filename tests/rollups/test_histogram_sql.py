@@ -73,7 +73,7 @@ def test_the_histograms_of_a_group_merge_as_in_python(connection: Connection, pa
 
 @with_database
 @given(values=st.lists(FINITE, max_size=30), q=st.one_of(st.floats(0, 1), st.sampled_from([0.5, 0.95, 0.99, 0.07])))
-@example(values=[1.0] * 100, q=0.07)
+@example(values=[float(n) for n in range(1, 101)], q=0.07)
 @example(values=[5e-324, 2.2250738585072014e-308, 1.7976931348623157e308, -1.7976931348623157e308, 0.0], q=0.2)
 @example(values=[1.7976931348623157e308, 1.7976931348623157e308], q=1.0)
 @example(values=[-5e-324, 5e-324, 1.5e-323], q=0.5)

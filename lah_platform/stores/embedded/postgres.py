@@ -84,6 +84,7 @@ class EmbeddedPostgres:
     """A server on loopback with its data in `folder`. Start it, use `url`, stop it."""
 
     def __init__(self, folder: Path, *, port: int, settings: dict[str, str] | None = None) -> None:
+        folder = folder.resolve()  # the server runs in its data folder
         self._uid = _unprivileged_uid()
         self._bin = binaries(self._uid)
         self.port = port

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from lah_platform.errors import StackError
@@ -78,6 +79,7 @@ class Child:
                 self._process.wait(seconds)
             except subprocess.TimeoutExpired:
                 self.kill()
+        self._end_session()
         return self._process.wait()
 
     def kill(self) -> None:
@@ -85,6 +87,10 @@ class Child:
         if self.return_code is None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+
+    def _end_session(self) -> None:
+        with suppress(ProcessLookupError):  # nobody of its session is left
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def log_tail(self, lines: int = 5) -> str:
         """The last lines of its log, joined by ' | '."""

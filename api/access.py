@@ -1,0 +1,159 @@
+"""Who may do what: roles, permissions, and the one table that says which route needs which.
+
+Deny by default: a route that is not in ROUTES answers nobody, and the app does not even start with one.
+Tenancy is not here but in every query: a caller sees its key's tenant, an operator's key ('*') all of them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated, Final, Literal, get_args
+
+from fastapi import Depends, FastAPI, Request, Security
+from fastapi.routing import APIRoute
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+
+from api.problems import Problem
+from api.services import Services, services_of
+from lah_platform.stores.keys import EVERY_TENANT, ApiKey, Role, find_key
+
+__all__ = ["PUBLIC", "ROLES", "ROUTES", "Caller", "Permission", "authorise", "check_declared", "roles_with"]
+
+Permission = Literal[
+    "events:write",
+    "events:read",
+    "metrics:read",
+    "signals:read",
+    "costs:read",
+    "reports:read",
+    "checks:read",
+    "dead_letters:read",
+    "backfills:operate",
+    "monitoring:read",
+]
+PUBLIC: Final = "public"
+
+_AGGREGATES: frozenset[Permission] = frozenset(
+    {"metrics:read", "signals:read", "costs:read", "checks:read", "monitoring:read"}
+)
+ROLES: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
+    {
+        "viewer": _AGGREGATES,
+        "analyst": _AGGREGATES | {"events:read", "reports:read"},
+        "ingest": frozenset({"events:write"}),
+        "compliance": _AGGREGATES | {"events:read", "reports:read", "dead_letters:read"},
+        "admin": frozenset(get_args(Permission)),
+    }
+)
+
+ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = MappingProxyType(
+    {
+        ("POST", "/api/v1/events"): "events:write",
+        ("POST", "/api/v1/events/batch"): "events:write",
+        ("GET", "/api/v1/events"): "events:read",
+        ("GET", "/api/v1/events/{event_id}"): "events:read",
+        ("GET", "/api/v1/metrics"): "metrics:read",
+        ("GET", "/api/v1/anomalies"): "signals:read",
+        ("GET", "/api/v1/correlations"): "signals:read",
+        ("GET", "/api/v1/forecasts"): "signals:read",
+        ("GET", "/api/v1/costs"): "costs:read",
+        ("GET", "/api/v1/reports"): "reports:read",
+        ("GET", "/api/v1/reports/{report_id}"): "reports:read",
+        ("GET", "/api/v1/checks"): "checks:read",
+        ("GET", "/api/v1/dead-letters"): "dead_letters:read",
+        ("POST", "/api/v1/backfills"): "backfills:operate",
+        ("GET", "/api/v1/backfills/{request_id}"): "backfills:operate",
+        ("GET", "/metrics/prometheus"): "monitoring:read",
+        ("GET", "/health"): PUBLIC,
+        ("GET", "/ready"): PUBLIC,
+        ("GET", "/docs"): PUBLIC,
+        ("GET", "/openapi.json"): PUBLIC,
+    }
+)
+
+# A recomputation covers every tenant's rows, so it is the operator's to ask for, not one tenant's
+_OPERATORS_ONLY: frozenset[Permission] = frozenset({"backfills:operate"})
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who asks: a key, and the tenant that every query is held to ('*': an operator, all tenants)."""
+
+    key: ApiKey
+
+    @property
+    def tenant(self) -> str:
+        return self.key.tenant
+
+    @property
+    def is_operator(self) -> bool:
+        return self.key.tenant == EVERY_TENANT
+
+
+_bearer = HTTPBearer(auto_error=False, scheme_name="bearer", description="`Authorization: Bearer lah_...`")
+_header = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="api_key", description="`X-API-Key: lah_...`")
+
+
+def authorise(
+    request: Request,
+    services: Annotated[Services, Depends(services_of)],
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+    header: Annotated[str | None, Security(_header)],
+) -> Principal | None:
+    """The caller, when the route's permission is among its role's; None for a public route."""
+    route = request.scope["route"]
+    needed = ROUTES.get((request.method, route.path))
+    if needed is None:
+        raise Problem("not-permitted", f"No permission is declared for {request.method} {route.path}")
+    if needed == PUBLIC:
+        return None
+    presented = bearer.credentials if bearer else header
+    if not presented:
+        raise Problem("key-required", "The request carries no API key", headers={"WWW-Authenticate": "Bearer"})
+    with services.pool.connection() as connection:
+        key = find_key(connection, services.secret, presented)
+    if key is None:
+        raise _refused("The API key is unknown or was revoked")
+    if key.is_demo and not services.takes_demo_keys:
+        raise _refused("Demo keys work on the loopback address only")
+    if needed not in ROLES[key.role]:
+        raise Problem("not-permitted", f"A key with role {key.role} may not do this; {_roles_text(needed)} may")
+    if needed in _OPERATORS_ONLY and key.tenant != EVERY_TENANT:
+        raise Problem(
+            "not-permitted",
+            "This concerns every tenant, and the key belongs to one",
+            advice="Use the operator's admin key, whose tenant is '*'",
+        )
+    return Principal(key)
+
+
+def _require(principal: Annotated[Principal | None, Depends(authorise)]) -> Principal:
+    if principal is None:
+        raise AssertionError("a public route has no caller")
+    return principal
+
+
+Caller = Annotated[Principal, Depends(_require)]
+
+
+def roles_with(permission: Permission) -> list[Role]:
+    """The roles that hold the permission, in the order of ROLES."""
+    return [role for role, permissions in ROLES.items() if permission in permissions]
+
+
+def check_declared(app: FastAPI) -> None:
+    """Raises ValueError when a route of the app has no permission, or is of a kind that would bypass `authorise`."""
+    for route in app.routes:
+        if not isinstance(route, APIRoute):
+            raise ValueError(f"{route!r} would bypass access control: add it with app.add_api_route")
+        for method in route.methods or ():
+            if (method, route.path) not in ROUTES:
+                raise ValueError(f"{method} {route.path} has no permission: declare one in api/access.py")
+
+
+def _refused(detail: str) -> Problem:
+    return Problem("key-refused", detail, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+
+
+def _roles_text(permission: Permission | Literal["public"]) -> str:
+    return " or ".join(roles_with(permission)) if permission != PUBLIC else "everyone"

@@ -1,0 +1,51 @@
+"""Reading request bodies: bounded in size and in number, and not before the caller is known.
+
+FastAPI would read and parse a declared body first and authorise afterwards; these dependencies come after `authorise`.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from api.problems import Problem
+from api.services import Services, services_of
+
+__all__ = ["Body", "Submission"]
+
+
+async def _body(request: Request, services: Annotated[Services, Depends(services_of)]) -> bytes:
+    too_large = Problem("too-large", f"A body may have at most {services.max_body_bytes} bytes")
+    declared = request.headers.get("content-length", "0")
+    if not declared.isdecimal() or int(declared) > services.max_body_bytes:
+        raise too_large
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > services.max_body_bytes:
+            raise too_large
+    return bytes(body)
+
+
+async def _admission(request: Request, services: Annotated[Services, Depends(services_of)]) -> AsyncIterator[None]:
+    state = request.app.state
+    if state.submissions >= services.max_submissions:
+        raise Problem(
+            "too-busy", f"{services.max_submissions} submissions are under way already", headers={"Retry-After": "1"}
+        )
+    state.submissions += 1
+    try:
+        yield
+    finally:
+        state.submissions -= 1
+
+
+async def _submission(_admitted: Annotated[None, Depends(_admission)], body: Annotated[bytes, Depends(_body)]) -> bytes:
+    return body
+
+
+Body = Annotated[bytes, Depends(_body)]
+"""The request's body, at most `max_body_bytes`."""
+
+Submission = Annotated[bytes, Depends(_submission)]
+"""The body of a submission of events; at most `max_submissions` at a time, so that memory is bounded."""

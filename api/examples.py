@@ -1,0 +1,24 @@
+"""Requests as the documentation shows them; every one of them is executed by a test."""
+
+from typing import Any, Final
+
+from lah_platform.events.examples import example_envelope, flat_example, nested_example
+
+__all__ = ["BACKFILL", "BACKFILL_ID", "BATCH", "EVENTS", "EVENT_ID", "REPORT_ID"]
+
+EVENT_ID: Final[str] = example_envelope("latency")["event_id"]
+REPORT_ID: Final = "3e0b3c35-95f7-4ef5-9f27-0d1a5c8f3f10"
+BACKFILL_ID: Final = "7b0fd1a4-4d5c-4c36-8a0a-6f1f6f0f9b22"
+
+
+def _without_id(event: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in event.items() if name != "event_id"}
+
+
+EVENTS: Final[dict[str, Any]] = {
+    "flat spelling": flat_example("latency"),
+    "nested spelling": nested_example("token_cost"),
+    "without an id": _without_id(flat_example("token_usage")),
+}
+BATCH: Final[dict[str, Any]] = {"three events": list(EVENTS.values())}
+BACKFILL: Final[dict[str, Any]] = {"a month": {"table": "cost_daily", "from": "2026-01-01", "to": "2026-01-31"}}

@@ -1,0 +1,89 @@
+"""Where a server starts: `uvicorn api.main:build --factory`, or `python -m api.main`."""
+
+import ipaddress
+from datetime import datetime
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+
+from api.app import create_app
+from api.services import Services
+from lah_platform.events.decode import decode
+from lah_platform.events.envelope import Event
+from lah_platform.events.rejection import Rejection
+from lah_platform.ingress.door import EventDoor
+from lah_platform.settings import Settings, settings
+from lah_platform.stack.endpoints import database_url, kafka_bootstrap
+from lah_platform.stores.broker_health import BrokerHealth
+from lah_platform.stores.doors import DirectDoor, KafkaDoor
+from lah_platform.stores.keys import server_secret
+from lah_platform.stores.postgres import open_pool
+
+__all__ = ["build", "build_services", "main"]
+
+_POOL_CONNECTIONS: Final = 8
+_STATEMENT_TIMEOUT_MS: Final = 15_000  # below the half minute after which proxies give up
+
+
+def build_services(settings: Settings) -> Services:
+    """The real parts as the settings say: events go to the broker, or straight to the database when there is none.
+
+    Raises ConfigurationError when a part is not configured or not running.
+    """
+    url = database_url(settings)
+    secret = server_secret(settings.home, settings.secret.get_secret_value() if settings.secret else None)
+    door: EventDoor
+    broker: BrokerHealth | None = None
+    if settings.has_broker:
+        bootstrap = kafka_bootstrap(settings)
+        door = KafkaDoor(bootstrap, settings.topic)
+        broker = BrokerHealth(bootstrap, settings.topic)
+    else:
+        door = DirectDoor(url, decoder=_decode, series_limit=settings.series_limit)
+    return Services(
+        pool=open_pool(
+            url,
+            application_name="lah-api",
+            max_size=_POOL_CONNECTIONS,
+            statement_timeout_ms=_STATEMENT_TIMEOUT_MS,
+        ),
+        door=door,
+        settings=settings,
+        secret=secret,
+        broker_fault=broker.fault if broker else None,
+        takes_demo_keys=_is_loopback(settings.api_host),
+    )
+
+
+def build() -> FastAPI:
+    """The app on the process's settings, for `uvicorn --factory`."""
+    return create_app(build_services(settings()), owns_services=True)
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    chosen = settings()
+    uvicorn.run(
+        "api.main:build",
+        factory=True,
+        host=chosen.api_host,
+        port=chosen.api_port,
+        access_log=False,
+        server_header=False,
+    )
+
+
+def _decode(raw: bytes | None, now: datetime) -> Event | Rejection:
+    return decode(raw, now=now)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+if __name__ == "__main__":
+    main()

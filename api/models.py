@@ -1,0 +1,265 @@
+"""What answers look like on the wire.
+
+Conventions, everywhere: times are RFC 3339 in UTC with `Z`; money and exact sums are decimal strings, never floats;
+ids are UUIDs; an absent dimension is an empty string; lists come as `items` with `next_cursor`.
+"""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Generic, Literal, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+__all__ = [
+    "Anomaly",
+    "BatchAnswer",
+    "Correlation",
+    "CostRow",
+    "EventAnswer",
+    "EventRow",
+    "EventWithConflicts",
+    "Forecast",
+    "ItemAnswer",
+    "MetricPage",
+    "MetricRow",
+    "Page",
+    "RangePage",
+]
+
+
+def _plain(value: Decimal) -> str:
+    return f"{value:f}"  # str() would write small amounts as 1E-12
+
+
+def _shortest(value: Decimal) -> str:
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+_DECIMAL_SCHEMA = WithJsonSchema({"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$"}, mode="serialization")
+Usd = Annotated[Decimal, PlainSerializer(_plain, return_type=str), _DECIMAL_SCHEMA]
+Exact = Annotated[Decimal, PlainSerializer(_shortest, return_type=str), _DECIMAL_SCHEMA]
+
+T = TypeVar("T")
+
+
+class Page(BaseModel, Generic[T]):
+    """Rows and the way to the next ones."""
+
+    items: list[T]
+    next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null: this was the last.")
+
+
+class RangePage(Page[T], Generic[T]):
+    """A page of a range of time, with the range that was used."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    from_: datetime = Field(alias="from", description="Start of the range, included.")
+    to: datetime = Field(description="End of the range, excluded.")
+
+
+_RETRY_SAFE = "Whether sending it again is safe; false where the id was assigned without an `Idempotency-Key`."
+
+
+class ItemAnswer(BaseModel):
+    """What became of one submitted event."""
+
+    status: Literal["queued", "stored", "duplicate", "rejected"] = Field(
+        description="`queued`: acknowledged by the broker; `stored`, `duplicate`: committed; `rejected`: kept as a "
+        "dead letter, not as an event."
+    )
+    event_id: str | None = Field(
+        None, description="The event's id, assigned where it was missing; absent if unreadable."
+    )
+    retry_safe: bool | None = Field(None, description=_RETRY_SAFE)
+    code: str | None = Field(None, description="Why it was rejected, as a code.")
+    field: str | None = Field(None, description="The field that is at fault; `$` is the whole event.")
+    reason: str | None = Field(None, description="Why it was rejected, in words.")
+
+
+class EventAnswer(BaseModel):
+    """What became of the submitted event."""
+
+    status: Literal["queued", "stored", "duplicate"]
+    event_id: str = Field(description="The event's id, assigned where it was missing.")
+    retry_safe: bool = Field(description=_RETRY_SAFE)
+
+
+class BatchAnswer(BaseModel):
+    """What became of each event of a batch, in the order of the batch."""
+
+    accepted: int = Field(description="How many were queued, stored, or known already.")
+    rejected: int
+    items: list[ItemAnswer]
+
+
+class EventPayload(BaseModel):
+    """The payload as it was sent."""
+
+    payload_type: str
+    data: dict[str, Any]
+
+
+class EventRow(BaseModel):
+    """One stored event, in the flat spelling."""
+
+    event_id: UUID
+    timestamp: datetime
+    tenant: str
+    source_module: str
+    event_type: str
+    subtype: str
+    severity: str
+    environment: str
+    schema_version: str
+    correlation_id: UUID | None
+    parent_event_id: UUID | None
+    tags: dict[str, str]
+    payload: EventPayload
+    received_at: datetime
+
+
+class EventWithConflicts(EventRow):
+    """One stored event, and where else its id was used."""
+
+    same_id_at: list[datetime] = Field(
+        description="Other timestamps under which the same id is stored: a producer's mistake, kept visible."
+    )
+
+
+class SeriesDimensions(BaseModel):
+    """What a series is about; null only where the series was erased."""
+
+    event_type: str | None
+    subtype: str | None
+    model: str | None
+    environment: str | None
+    service: str | None
+    region: str | None
+    team: str | None
+
+
+class Measures(BaseModel):
+    """The measures asked for; stddev is null below two values."""
+
+    count: int | None = None
+    sum: Exact | None = Field(None, description="Exact for counts, tokens and money; else to 15 digits.")
+    avg: float | None = None
+    min: float | None = None
+    max: float | None = None
+    stddev: float | None = None
+    p50: float | None = Field(None, description="Nearest rank, at most 1.09 % off.")
+    p95: float | None = None
+    p99: float | None = None
+
+
+class MetricRow(SeriesDimensions):
+    """One bucket of one series."""
+
+    bucket_start: datetime
+    bucket_end: datetime
+    tenant: str
+    series_id: int
+    metric: str
+    measures: Measures
+    revision: int = Field(description="How often the bucket was changed.")
+    computed_at: datetime
+    is_final: bool = Field(description="Whether the watermark has passed the bucket's end.")
+
+
+class MetricPage(RangePage[MetricRow]):
+    """Buckets of one metric at one window."""
+
+    window: str
+    metric: str
+    unit: str
+
+
+class Anomaly(SeriesDimensions):
+    """One stretch of a series that is not as expected."""
+
+    anomaly_id: UUID
+    tenant: str
+    series_id: int
+    metric: str
+    window: str
+    anomaly_type: str
+    method: str
+    started_at: datetime
+    peak_at: datetime
+    ended_at: datetime
+    score: float
+    baseline: float | None
+    observed: float | None
+    deviation: float
+    impact: str
+    explanation: str
+    detected_at: datetime
+
+
+class CorrelationMember(BaseModel):
+    """What takes part in a correlation, and as what."""
+
+    role: str
+    member_type: str
+    member_id: str
+    metric: str
+    at: datetime
+
+
+class Correlation(BaseModel):
+    """Things that belong together, with how sure that is."""
+
+    correlation_id: UUID
+    tenant: str
+    correlation_type: str
+    started_at: datetime
+    ended_at: datetime
+    strength: float
+    confidence: float
+    explanation: str
+    detected_at: datetime
+    members: list[CorrelationMember]
+
+
+class Forecast(SeriesDimensions):
+    """One forecast value with its prediction interval."""
+
+    tenant: str
+    series_id: int
+    metric: str
+    window: str
+    method: str
+    target_start: datetime
+    trained_through: datetime
+    value: float
+    lower: float
+    upper: float
+    level: float = Field(description="Share of outcomes that the interval should hold.")
+    backtest_wape: float | None = Field(description="Weighted absolute percentage error of the backtest.")
+    computed_at: datetime
+
+
+class CostRow(BaseModel):
+    """One day's cost of one combination of dimensions."""
+
+    day: date
+    tenant: str
+    model: str
+    environment: str
+    service: str
+    team: str
+    requests: int
+    input_tokens: int
+    input_fresh_tokens: int
+    input_cache_read_tokens: int
+    input_cache_write_tokens: int
+    input_unknown_tokens: int
+    output_tokens: int
+    reported_usd: Usd = Field(description="What producers said.")
+    priced_usd: Usd | None = Field(description="The same requests at the price book's prices of their time.")
+    unpriced_requests: int
+    other_usd: Usd = Field(description="`api_cost` and `resource_consumption`.")
+    computed_at: datetime

@@ -1,0 +1,129 @@
+"""Answers about evidence and operations: reports, verdicts, dead letters, backfills, readiness.
+
+The conventions are those of `api/models.py`.
+"""
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+
+from api.parameters import Day
+from lah_platform.stores.backfills import BACKFILL_TABLES
+
+__all__ = [
+    "Backfill",
+    "BackfillRequest",
+    "Check",
+    "DeadLetter",
+    "Health",
+    "Readiness",
+    "ReportContent",
+    "ReportRow",
+]
+
+
+class ReportRow(BaseModel):
+    """One report, without its content."""
+
+    report_id: UUID
+    name: str
+    tenant: str
+    period_from: date
+    period_to: date
+    generated_at: datetime
+    sha256: str
+    requested_by: str
+
+
+class ReportContent(ReportRow):
+    """One report with its content."""
+
+    content: dict[str, Any]
+
+
+class Check(BaseModel):
+    """The latest verdict of one check. What it observed counts every tenant's rows, so only operators see that."""
+
+    asset: str
+    check_name: str
+    checked_at: datetime
+    severity: str
+    blocking: bool
+    passed: bool
+    advice: str
+    period_from: datetime | None
+    period_to: datetime | None
+    run_id: str | None
+    checked_rows: int | None = None
+    failed_rows: int | None = None
+    observed: dict[str, Any] | None = None
+
+
+class DeadLetter(BaseModel):
+    """One record that could not be stored, with its bytes."""
+
+    dead_letter_id: int
+    tenant: str
+    topic: str
+    partition: int
+    record_offset: int
+    dead_lettered_at: datetime
+    code: str
+    field: str
+    reason: str
+    raw_text: str | None = Field(description="The record, when it is UTF-8.")
+    raw_base64: str | None = Field(description="The record, when it is not.")
+    replayed_at: datetime | None
+    replayed_as: str | None
+
+
+def _table(name: str) -> str:
+    if name not in BACKFILL_TABLES:
+        raise ValueError(f"no table {name!r} can be recomputed: use one of {', '.join(BACKFILL_TABLES)}")
+    return name
+
+
+TableName = Annotated[str, AfterValidator(_table), WithJsonSchema({"type": "string", "enum": list(BACKFILL_TABLES)})]
+
+
+class BackfillRequest(BaseModel):
+    """Which table to recompute from which events."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    table: TableName = Field(
+        description="What to recompute; the windows are recomputed together.", examples=["cost_daily"]
+    )
+    from_: Day = Field(alias="from", description="First day, included (UTC).", examples=["2026-01-01"])
+    to: Day = Field(description="Last day, included (UTC).", examples=["2026-01-31"])
+
+
+class Backfill(BaseModel):
+    """A requested recomputation and how far it is."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    request_id: UUID
+    table: str
+    from_: date = Field(alias="from")
+    to: date
+    requested_by: str
+    requested_at: datetime
+    state: Literal["requested", "started", "succeeded", "failed"]
+    run_id: str | None
+    finished_at: datetime | None
+
+
+class Health(BaseModel):
+    """The process lives."""
+
+    status: Literal["alive"]
+
+
+class Readiness(BaseModel):
+    """Whether requests can be answered, and if not, why."""
+
+    ready: bool
+    reasons: list[str]

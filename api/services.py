@@ -1,0 +1,48 @@
+"""What the app works with, handed in from outside: tests and deployments differ by these arguments only."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from fastapi import Request
+from psycopg_pool import ConnectionPool
+
+from lah_platform.ingress.door import EventDoor
+from lah_platform.settings import Settings
+
+__all__ = ["Services", "services_of"]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Services:
+    """Real parts: a pool of autocommit connections, the door of events, settings, the server's secret.
+
+    `broker_fault` says what is wrong with the broker, None when it answers; unset when there is no broker.
+    `clock` gives UTC. At most `max_submissions` bodies of `max_body_bytes` are in memory at a time.
+    """
+
+    pool: ConnectionPool
+    door: EventDoor
+    settings: Settings
+    secret: bytes = field(repr=False)
+    clock: Callable[[], datetime] = _now
+    broker_fault: Callable[[], str | None] | None = None
+    takes_demo_keys: bool = False
+    max_body_bytes: int = 8 * 1024 * 1024
+    max_batch_items: int = 10_000
+    max_submissions: int = 8
+
+    def close(self) -> None:
+        """Let go of the door and the pool."""
+        self.door.close()
+        self.pool.close()
+
+
+def services_of(request: Request) -> Services:
+    """The services of the app that serves the request."""
+    services: Services = request.app.state.services
+    return services

@@ -1,0 +1,95 @@
+"""Reading what was found out: anomalies, correlations, forecasts."""
+
+from datetime import timedelta
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, FastAPI, Query
+
+from api.access import Caller
+from api.lists import read_page
+from api.models import Anomaly, Correlation, Forecast, RangePage
+from api.parameters import AnomalyFilter, CorrelationFilter, ForecastFilter, within
+from api.services import Services, services_of
+
+__all__ = ["add_routes"]
+
+_LOOKBACK: Final = timedelta(days=30)
+_RECENT: Final = timedelta(days=1)
+_HORIZON: Final = timedelta(days=31)
+
+
+def list_anomalies(
+    caller: Caller, services: Annotated[Services, Depends(services_of)], asked: Annotated[AnomalyFilter, Query()]
+) -> dict[str, Any]:
+    """Anomalies that started in the range, newest first; the last 30 days by default."""
+    span = within(asked, services.clock(), _LOOKBACK)
+    page = read_page(
+        services,
+        "anomalies",
+        caller,
+        asked,
+        from_=span.from_,
+        to=span.to,
+        metric=asked.metric,
+        windows=asked.windows,
+        model=asked.model,
+        anomaly_type=asked.type,
+        impact=asked.impacts,
+    )
+    return {"items": page.rows, "next_cursor": page.next_cursor, "from": span.from_, "to": span.to}
+
+
+def list_correlations(
+    caller: Caller, services: Annotated[Services, Depends(services_of)], asked: Annotated[CorrelationFilter, Query()]
+) -> dict[str, Any]:
+    """Correlations that started in the range, with their members, newest first; the last 30 days by default."""
+    span = within(asked, services.clock(), _LOOKBACK)
+    page = read_page(
+        services,
+        "correlations",
+        caller,
+        asked,
+        from_=span.from_,
+        to=span.to,
+        correlation_type=asked.type,
+        min_strength=asked.min_strength,
+        min_confidence=asked.min_confidence,
+    )
+    return {"items": page.rows, "next_cursor": page.next_cursor, "from": span.from_, "to": span.to}
+
+
+def list_forecasts(
+    caller: Caller, services: Annotated[Services, Depends(services_of)], asked: Annotated[ForecastFilter, Query()]
+) -> dict[str, Any]:
+    """Forecasts for windows that start in the range, earliest first; by default from yesterday to in a month."""
+    span = within(asked, services.clock(), _RECENT, ahead=_HORIZON)
+    page = read_page(
+        services,
+        "forecasts",
+        caller,
+        asked,
+        from_=span.from_,
+        to=span.to,
+        metric=asked.metric,
+        windows=asked.windows,
+        model=asked.model,
+        method=asked.method,
+    )
+    return {"items": page.rows, "next_cursor": page.next_cursor, "from": span.from_, "to": span.to}
+
+
+def add_routes(app: FastAPI) -> None:
+    """Anomalies, correlations and forecasts."""
+    app.add_api_route(
+        "/api/v1/anomalies", list_anomalies, methods=["GET"], tags=["signals"], response_model=RangePage[Anomaly]
+    )
+    app.add_api_route(
+        "/api/v1/correlations",
+        list_correlations,
+        methods=["GET"],
+        tags=["signals"],
+        response_model=RangePage[Correlation],
+    )
+    app.add_api_route(
+        "/api/v1/forecasts", list_forecasts, methods=["GET"], tags=["signals"], response_model=RangePage[Forecast]
+    )

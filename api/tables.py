@@ -1,0 +1,114 @@
+"""Reading the tables made from events: rollups per window, and costs per day."""
+
+from datetime import timedelta
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, FastAPI, Query
+
+from api.access import Caller
+from api.lists import read_page
+from api.models import CostRow, MetricPage, Page
+from api.parameters import CostFilter, MetricFilter, within
+from api.problems import Problem
+from api.services import Services, services_of
+from lah_platform.rollups.metrics import MEASURES, metric
+from lah_platform.rollups.windows import window
+
+__all__ = ["add_routes"]
+
+# By default so far back that a chart of the window has about a hundred points, or as many as there are
+_LOOKBACK: Final = {
+    "1m": timedelta(hours=2),
+    "5m": timedelta(hours=12),
+    "15m": timedelta(days=1),
+    "1h": timedelta(days=7),
+    "6h": timedelta(days=30),
+    "1d": timedelta(days=90),
+    "1w": timedelta(days=365),
+    "1M": timedelta(days=730),
+}
+_COST_DAYS: Final = timedelta(days=30)
+
+
+def list_metrics(
+    caller: Caller, services: Annotated[Services, Depends(services_of)], asked: Annotated[MetricFilter, Query()]
+) -> dict[str, Any]:
+    """Rollup rows of one metric at one window, oldest first: one row per bucket and series.
+
+    A bucket belongs to the range when it starts in it. Without `from` the range is two hours of minutes up to two
+    years of months. Percentiles and averages of different series must not be averaged.
+    """
+    view = window(asked.window)
+    span = within(asked, services.clock(), _LOOKBACK[view.name])
+    page = read_page(
+        services,
+        "metrics",
+        caller,
+        asked,
+        view_of=view,
+        from_=span.from_ if asked.from_ else view.floor(span.from_),
+        to=span.to,
+        metric=asked.metric,
+        type=asked.type,
+        subtype=asked.subtype,
+        model=asked.model,
+        environment=asked.environment,
+        service=asked.service,
+        region=asked.region,
+        team=asked.team,
+    )
+    measures = asked.measures.split(",")
+    return {
+        "items": [
+            {
+                **{name: value for name, value in row.items() if name not in MEASURES},
+                "measures": {name: row[name] for name in measures},
+            }
+            for row in page.rows
+        ],
+        "next_cursor": page.next_cursor,
+        "from": span.from_,
+        "to": span.to,
+        "window": view.name,
+        "metric": asked.metric,
+        "unit": metric(asked.metric).unit,
+    }
+
+
+def list_costs(
+    caller: Caller, services: Annotated[Services, Depends(services_of)], asked: Annotated[CostFilter, Query()]
+) -> dict[str, Any]:
+    """Costs per day, oldest first, from the first to the last day, both included; the last 30 days by default."""
+    to = asked.to or max(services.clock().date(), asked.from_ or services.clock().date())
+    try:
+        from_ = asked.from_ or to - _COST_DAYS
+    except OverflowError as error:
+        raise Problem("invalid-parameter", "to is outside the calendar", field="to") from error
+    if from_ > to:
+        raise Problem("invalid-parameter", "`from` is later than `to`", field="from")
+    page = read_page(
+        services,
+        "costs",
+        caller,
+        asked,
+        from_=from_,
+        to=to,
+        model=asked.model,
+        environment=asked.environment,
+        service=asked.service,
+        team=asked.team,
+    )
+    return {"items": page.rows, "next_cursor": page.next_cursor}
+
+
+def add_routes(app: FastAPI) -> None:
+    """Rollups and costs."""
+    app.add_api_route(
+        "/api/v1/metrics",
+        list_metrics,
+        methods=["GET"],
+        tags=["tables"],
+        response_model=MetricPage,
+        response_model_exclude_unset=True,
+    )
+    app.add_api_route("/api/v1/costs", list_costs, methods=["GET"], tags=["tables"], response_model=Page[CostRow])

@@ -1,0 +1,1 @@
+"""Compliance: what is on record for a period, in a form that an auditor can read and count again. Pure."""

@@ -1,0 +1,54 @@
+"""The numbers the correlation methods are bounded and tuned by, each with its reason. No computation here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class CorrelationConfig:
+    """Limits keep the work of one call linear in the number of tenants; what they leave out is counted."""
+
+    false_positive_rate: float = 0.05
+    """Chance, per tenant and call, that temporal (or pattern_match) reports anything among unrelated series."""
+    min_confidence: float = 0.9
+    """Least confidence of what rests on coincidence in time."""
+    max_lag_hours: int = 12
+    min_hours: int = 96
+    """Hourly changes a series needs before it is compared: four days."""
+    max_hours: int = 24 * 42
+    """Only the last six weeks are compared."""
+    min_strength: float = 0.3
+    """Weaker temporal correlations are not worth a person's attention, however significant."""
+    shape_hours: int = 48
+    min_similarity: float = 0.8
+    max_series: int = 200
+    """Series compared per tenant: 19,900 pairs, about 0.2 s."""
+    max_anomalies: int = 2000
+    """Anomalies looked at per tenant, the latest ones."""
+    max_events: int = 2000
+    """Severe security events, and events near violations, looked at per tenant, the latest ones."""
+    max_found: int = 100
+    """Correlations kept per tenant and type, the strongest ones."""
+    max_members: int = 100
+    overlap_slack: timedelta = timedelta(minutes=10)
+    """Episodes this far apart still count as overlapping: a minute window sees a fault before an hour does."""
+    cluster_span: timedelta = timedelta(hours=6)
+    """Anomalies that start later than this after the first are not of its cluster: no endless chains."""
+    incident_window: timedelta = timedelta(hours=1)
+    cascade_window: timedelta = timedelta(hours=24)
+
+    def __post_init__(self) -> None:
+        if not (0 < self.false_positive_rate < 1 and 0 < self.min_confidence < 1):
+            raise ValueError("false_positive_rate and min_confidence must lie between 0 and 1")
+        if (
+            min(self.max_series, self.max_anomalies, self.max_events, self.max_found, self.max_members) < 2
+            or self.max_lag_hours < 0
+        ):
+            raise ValueError("limits must be at least 2 and max_lag_hours not negative")
+        if not 24 <= self.shape_hours <= self.min_hours <= self.max_hours:
+            raise ValueError("24 <= shape_hours <= min_hours <= max_hours must hold")
+
+
+DEFAULT = CorrelationConfig()

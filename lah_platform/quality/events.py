@@ -1,0 +1,145 @@
+"""What the stored events promise."""
+
+from lah_platform.quality.rules import Asset, Rule, at_least, names, not_below, one_of, present
+
+__all__ = ["EVENTS"]
+
+_REQUIRED = names(
+    "ts tenant event_id series_id received_at source_module event_type payload_type subtype severity environment"
+    " schema_version tags payload topic partition record_offset"
+)
+_TOKENS = names(
+    "input_tokens output_tokens total_tokens input_fresh_tokens input_cache_read_tokens input_cache_write_tokens"
+    " output_visible_tokens output_reasoning_tokens"
+)
+_COUNTS = ("total_requests", "failed_requests")
+_RATES = ("latency_ms", "ttft_ms", "tokens_per_second", "requests_per_second")
+
+_RULES = (
+    Rule(
+        "events",
+        "required_columns_are_present",
+        "error",
+        True,
+        "The schema forbids nulls here: compare the schema with `lah migrate status`, then find who changed it",
+        present(*_REQUIRED),
+    ),
+    Rule(
+        "events",
+        "vocabularies_are_known",
+        "error",
+        True,
+        "Decoding lets only catalog values through: look for rows written past landing and erase them",
+        one_of("severity", "debug", "info", "warning", "error", "critical")
+        + one_of("event_type", "telemetry", "security", "cost", "governance", "lifecycle", "audit", "alert")
+        + one_of("payload_type", "telemetry", "security", "cost", "governance", "custom"),
+    ),
+    Rule(
+        "events",
+        "token_counts_are_not_negative",
+        "error",
+        True,
+        "Decoding refuses negative counts: look for rows written past landing; recompute the day after repair",
+        at_least(0, *_TOKENS),
+    ),
+    Rule(
+        "events",
+        "request_counts_and_rates_are_not_negative",
+        "error",
+        True,
+        "Decoding refuses negative measures: look for rows written past landing; recompute the day after repair",
+        at_least(0, *_COUNTS, *_RATES),
+    ),
+    Rule(
+        "events",
+        "costs_are_not_negative",
+        "error",
+        False,
+        "Ask the producer whether these are credits; they lower cost_daily as they stand",
+        at_least(0, "cost_usd"),
+    ),
+    Rule(
+        "events",
+        "failed_requests_are_among_all_requests",
+        "error",
+        False,
+        "Error rates above 100 % come from the producer's counters: tell its owner; nothing is corrected here",
+        not_below("total_requests", "failed_requests"),
+    ),
+    Rule(
+        "events",
+        "token_buckets_add_up",
+        "error",
+        True,
+        "The disjoint token buckets are the hub's own arithmetic: report the event, and recompute after the fix",
+        sql="""
+            select ts, tenant, event_id, token_derivation from batch
+            where token_derivation = 'inclusive' and (
+                    input_fresh_tokens + coalesce(input_cache_read_tokens, 0) + coalesce(input_cache_write_tokens, 0)
+                        is distinct from input_tokens
+                    or output_visible_tokens + coalesce(output_reasoning_tokens, 0) is distinct from output_tokens)
+               or token_derivation = 'exclusive' and (
+                    input_fresh_tokens is distinct from input_tokens
+                    or output_visible_tokens is distinct from output_tokens)
+        """,
+    ),
+    Rule(
+        "events",
+        "totals_are_input_plus_output",
+        "error",
+        False,
+        "Totals are stored as the producer sent them: tell its owner that its three counts disagree",
+        sql="""
+            select ts, tenant, event_id, input_tokens, output_tokens, total_tokens from batch
+            where total_tokens <> input_tokens + output_tokens
+              and (token_derivation is distinct from 'exclusive'
+                   or total_tokens <> input_tokens + output_tokens + coalesce(input_cache_read_tokens, 0)
+                       + coalesce(input_cache_write_tokens, 0) + coalesce(output_reasoning_tokens, 0))
+        """,
+    ),
+    Rule(
+        "events",
+        "token_derivations_are_known",
+        "warn",
+        False,
+        "The producer sends cache or reasoning tokens without saying whether its totals include them, or more of them "
+        "than the total: have it send token_derivation; until then these tokens are priced as unknown",
+        sql="""
+            select ts, tenant, event_id from batch
+            where token_derivation = 'unknown' and (input_cache_read_tokens is not null
+                or input_cache_write_tokens is not null or output_reasoning_tokens is not null)
+        """,
+    ),
+    Rule(
+        "events",
+        "times_are_not_in_the_future",
+        "error",
+        False,
+        "An event dated after its arrival by more than five minutes: check the producer's clock and this one",
+        sql="""
+            select ts, tenant, event_id, received_at from batch where ts > received_at + interval '5 minutes'
+        """,
+    ),
+    Rule(
+        "events",
+        "series_belong_to_the_tenant",
+        "error",
+        True,
+        "A rollup would count this event for nobody or for another tenant: stop landing and report it",
+        sql="""
+            select b.ts, b.tenant, b.event_id, b.series_id from batch b
+            left join series s using (series_id) where s.tenant is distinct from b.tenant
+        """,
+    ),
+    Rule(
+        "events",
+        "ids_have_one_timestamp",
+        "warn",
+        False,
+        "The same id under several timestamps is a conflict, not a retry, and is counted each time: have the producer "
+        "repeat the timestamp when it retries",
+        sql="select tenant, event_id, count(*) as events from batch group by tenant, event_id having count(*) > 1",
+    ),
+)
+
+EVENTS = Asset("events", "ts", (*_REQUIRED, *_TOKENS, *_COUNTS, *_RATES, "cost_usd", "token_derivation"), _RULES)

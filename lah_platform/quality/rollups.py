@@ -1,0 +1,162 @@
+"""What the rollup tables promise: each row is whole, and each level says the same as what it was made of."""
+
+from datetime import timedelta
+
+from lah_platform.quality.rules import Asset, Rule, at_least, filled, names, not_below
+from lah_platform.rollups.metrics import METRICS, Metric
+from lah_platform.rollups.windows import WINDOWS, Window
+
+__all__ = ["ROLLUPS"]
+
+_COLUMNS = names("bucket_start series_id metric count sum sum_exact min max mean m2 p50 p95 p99 hist_keys hist_counts")
+_MINUTE = timedelta(minutes=1)
+
+# Float sums depend on the order of adding; this is far above rounding and far below any one lost event
+_DIFFERS = """
+    r.count is distinct from s.count or r.sum_exact is distinct from s.sum_exact
+    or r.min is distinct from s.min or r.max is distinct from s.max
+    or (r.sum is null) <> (s.sum is null)
+    or abs(r.sum - s.sum) > 1e-9 * s.count * greatest(abs(s.min), abs(s.max))
+"""
+_LEVEL_EQUALS = """
+    with source as (
+        select {bucket} as bucket_start, series_id, metric, sum(count)::bigint as count, sum(sum) as sum,
+               sum(sum_exact) as sum_exact, min(min) as min, max(max) as max
+        from {table} where bucket_start >= {period_from} and bucket_start < {period_to}
+        group by 1, series_id, metric
+    )
+    select bucket_start, series_id, metric, r.count as count, s.count as source_count
+    from batch r full join source s using (bucket_start, series_id, metric)
+    where {differs}
+"""
+_MINUTES_EQUAL_EVENTS = """
+    with measured as (
+        select {bucket} as bucket_start, series_id, {aggregates} from events
+        where ts >= {period_from} and ts < {period_to} group by 1, series_id
+    ), source as (
+        select bucket_start, series_id, metric, count, sum, sum_exact, min, max from measured
+        cross join lateral (values {rows}) of_metric (metric, count, sum, sum_exact, min, max)
+        where count > 0
+    ), held as (
+        select bucket_start, series_id, metric, count, sum, sum_exact, min, max from batch
+        union all
+        select bucket_start, series_id, metric, count, sum, sum_exact, min, max from rollup_partials
+        where bucket_start >= {period_from} and bucket_start < {period_to}
+    ), merged as (
+        select bucket_start, series_id, metric, sum(count)::bigint as count, sum(sum) as sum,
+               sum(sum_exact) as sum_exact, min(min) as min, max(max) as max
+        from held group by bucket_start, series_id, metric
+    )
+    select bucket_start, series_id, metric, r.count as count, s.count as events
+    from merged r full join source s using (bucket_start, series_id, metric)
+    where {differs}
+"""
+
+
+def _bucket(of: Window, column: str) -> str:
+    if of.length is None:
+        return f"date_trunc('month', {column}, 'UTC')"
+    # a Monday, so that it starts a bucket of every window
+    return f"date_bin('{of.length // _MINUTE} minutes', {column}, timestamptz '1970-01-05 00:00:00+00:00')"
+
+
+def _aggregates(metric: Metric) -> str:
+    """The metric's count, sum, min and max over the events that carry it."""
+    value = metric.column or "1"
+    only = f" filter (where subtype = '{metric.subtype}')" if metric.subtype else ""
+    parts = (f"{function}({value}){only} as {metric.name}_{function}" for function in ("count", "sum", "min", "max"))
+    return ", ".join(parts)
+
+
+def _row(metric: Metric) -> str:
+    name = metric.name
+    total = f"null::double precision, {name}_sum::numeric" if metric.is_exact else f"{name}_sum, null::numeric"
+    return f"('{name}', {name}_count, {total}, {name}_min::double precision, {name}_max::double precision)"
+
+
+def _source_rules(of: Window) -> tuple[Rule, ...]:
+    if of.source is None:
+        minutes = filled(
+            _MINUTES_EQUAL_EVENTS,
+            differs=_DIFFERS,
+            bucket=_bucket(of, "ts"),
+            aggregates=", ".join(map(_aggregates, METRICS)),
+            rows=", ".join(map(_row, METRICS)),
+        )
+        advice = "Recompute the days named: `lah backfill rollups`; events archived or erased since count as missing"
+        return (Rule(of.table, "equals_events", "error", True, advice, sql=minutes),)
+    sources = [("equals_its_source", of.source)]
+    if of.name == "1d":
+        sources.append(("equals_its_minutes", WINDOWS[0]))
+    return tuple(
+        Rule(
+            of.table,
+            name,
+            "error",
+            True,
+            f"{of.table} and {source.table} were not written together: recompute the days named with "
+            "`lah backfill rollups`",
+            sql=filled(_LEVEL_EQUALS, differs=_DIFFERS, bucket=_bucket(of, "bucket_start"), table=source.table),
+        )
+        for name, source in sources
+    )
+
+
+def _rules(of: Window) -> tuple[Rule, ...]:
+    return (
+        Rule(
+            of.table,
+            "counts_are_positive",
+            "error",
+            True,
+            "A bucket without values must have no row: recompute the days named with `lah backfill rollups`",
+            at_least(1, "count"),
+        ),
+        Rule(
+            of.table,
+            "percentiles_are_ordered",
+            "error",
+            True,
+            "min <= p50 <= p95 <= p99 <= max must hold: recompute these buckets, and report it if it comes back",
+            not_below("p50", "min") + not_below("p95", "p50") + not_below("p99", "p95") + not_below("max", "p99"),
+        ),
+        Rule(
+            of.table,
+            "moments_are_possible",
+            "error",
+            True,
+            "A mean outside [min, max] or a negative spread is wrong arithmetic: report the buckets",
+            sql="""
+                select bucket_start, series_id, metric, mean, m2, min, max from batch
+                where not (mean between min and max) or not (m2 between 0 and 1.7e308)
+            """,
+        ),
+        Rule(
+            of.table,
+            "sums_are_exact_or_rounded",
+            "error",
+            True,
+            "Money and counts have sum_exact, floats have sum, never both: recompute these buckets",
+            sql="""
+                select bucket_start, series_id, metric from batch where num_nonnulls(sum, sum_exact) <> 1
+            """,
+        ),
+        Rule(
+            of.table,
+            "histograms_sum_to_count",
+            "error",
+            True,
+            "Percentiles of these buckets are wrong: recompute the days named with `lah backfill rollups`",
+            sql="""
+                select bucket_start, series_id, metric, count, hist_counts from batch
+                where cardinality(hist_keys) <> cardinality(hist_counts)
+                   or count <> (select coalesce(sum(n), 0) from unnest(hist_counts) n)
+            """,
+        ),
+        *_source_rules(of),
+    )
+
+
+ROLLUPS: tuple[Asset, ...] = tuple(
+    Asset(window.table, "bucket_start", _COLUMNS, _rules(window), grain=window) for window in WINDOWS
+)

@@ -1,0 +1,191 @@
+"""What is served, read from PostgreSQL: one function a question, each held to the asker's tenant.
+
+Belongs here: named queries and keyset pages. Does not: who may ask (`api/access.py`) or
+what an answer looks like on the wire (`api/models.py`).
+"""
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from types import MappingProxyType
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from lah_platform.rollups.windows import Window
+from lah_platform.stores.postgres import Connection
+from lah_platform.stores.queries import queries
+
+__all__ = ["LISTINGS", "CursorError", "Listing", "Page", "Row", "page", "row", "rows"]
+
+Row = dict[str, Any]
+
+KeyType = Literal["timestamptz", "date", "uuid", "bigint", "text"]
+
+# Where a listing starts: before everything going up, past everything going down. The first column alone decides.
+_BEFORE: Mapping[KeyType, str] = {
+    "timestamptz": "-infinity",
+    "date": "-infinity",
+    "uuid": str(UUID(int=0)),
+    "bigint": str(-(2**63)),
+    "text": "",
+}
+_PAST: Mapping[KeyType, str] = {**_BEFORE, "timestamptz": "infinity", "date": "infinity", "bigint": str(2**63 - 1)}
+
+
+def _read_instant(text: str) -> None:
+    if datetime.fromisoformat(text).utcoffset() is None:
+        raise ValueError("a time without an offset")
+
+
+def _read_bigint(text: str) -> None:
+    if str(int(text)) != text or not -(2**63) <= int(text) < 2**63:
+        raise ValueError("not a bigint")
+
+
+def _read_text(text: str) -> None:
+    if not isinstance(text, str) or "\0" in text:
+        raise ValueError("not a text that PostgreSQL takes")
+    text.encode()  # half of a surrogate pair is no character
+
+
+_READERS: Mapping[KeyType, Callable[[str], object]] = {
+    "timestamptz": _read_instant,
+    "date": date.fromisoformat,
+    "uuid": UUID,
+    "bigint": _read_bigint,
+    "text": _read_text,
+}
+
+
+class CursorError(ValueError):
+    """The text is no cursor of this listing."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A named query that is read in pages: its order is the columns `key`, all ascending or all descending."""
+
+    query: str
+    key: Mapping[str, KeyType]
+    is_descending: bool = False
+
+    def start(self) -> list[str]:
+        """The cursor values before the first page."""
+        sentinels = _PAST if self.is_descending else _BEFORE
+        return [sentinels[kind] for kind in self.key.values()]
+
+    def cursor(self, last: Row) -> str:
+        """An opaque text that stands for the place behind the row `last`."""
+        values = [last[column] for column in self.key]
+        texts = [value.isoformat() if isinstance(value, date) else str(value) for value in values]
+        return base64.urlsafe_b64encode(json.dumps(texts).encode()).decode().rstrip("=")
+
+    def read_cursor(self, text: str) -> list[str]:
+        """The values of a cursor that this listing gave out; CursorError for any other text."""
+        try:
+            values = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
+            for value, kind in zip(values, self.key.values(), strict=True):
+                _READERS[kind](value)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise CursorError("not a cursor of this listing") from error
+        return list(values)
+
+
+LISTINGS: Final[Mapping[str, Listing]] = MappingProxyType(
+    {
+        listing.query: listing
+        for listing in (
+            Listing("events", {"timestamp": "timestamptz", "tenant": "text", "event_id": "uuid"}, is_descending=True),
+            Listing("metrics", {"bucket_start": "timestamptz", "series_id": "bigint"}),
+            Listing("anomalies", {"started_at": "timestamptz", "anomaly_id": "uuid"}, is_descending=True),
+            Listing("correlations", {"started_at": "timestamptz", "correlation_id": "uuid"}, is_descending=True),
+            Listing(
+                "forecasts",
+                {
+                    "target_start": "timestamptz",
+                    "series_id": "bigint",
+                    "metric": "text",
+                    "window": "text",
+                    "method": "text",
+                },
+            ),
+            Listing(
+                "costs",
+                {
+                    "day": "date",
+                    "tenant": "text",
+                    "model": "text",
+                    "environment": "text",
+                    "service": "text",
+                    "team": "text",
+                },
+            ),
+            Listing("reports", {"generated_at": "timestamptz", "report_id": "uuid"}, is_descending=True),
+            Listing("checks", {"asset": "text", "check_name": "text"}),
+            Listing("dead_letters", {"dead_letter_id": "bigint"}, is_descending=True),
+        )
+    }
+)
+
+
+@dataclass(frozen=True)
+class Page:
+    """At most `limit` rows, and the cursor of the next page; None: these were the last."""
+
+    rows: list[Row]
+    next_cursor: str | None
+
+
+def page(
+    connection: Connection,
+    name: str,
+    /,
+    *,
+    tenant: str,
+    limit: int,
+    cursor: str | None = None,
+    view_of: Window | None = None,
+    **filters: object,
+) -> Page:
+    """One page of the listing `name` for `tenant` ('*': every tenant). `filters` are the query's parameters.
+
+    `view_of` chooses the view of `metrics`. Raises CursorError for a cursor that this listing did not give out.
+    """
+    listing = LISTINGS[name]
+    after = listing.start() if cursor is None else listing.read_cursor(cursor)
+    parameters = {
+        **{key.rstrip("_"): value for key, value in filters.items()},
+        **{f"after_{place}": value for place, value in enumerate(after)},
+        "tenant": tenant,
+        "limit": limit + 1,  # one more than asked tells whether there is a next page
+    }
+    found = _fetch(connection, _statement(name, view_of), parameters)
+    if len(found) <= limit:
+        return Page(found, None)
+    return Page(found[:limit], listing.cursor(found[limit - 1]))
+
+
+def rows(connection: Connection, name: str, /, **parameters: object) -> list[Row]:
+    """All rows of the named query."""
+    return _fetch(connection, _statement(name, None), {key.rstrip("_"): value for key, value in parameters.items()})
+
+
+def row(connection: Connection, name: str, /, **parameters: object) -> Row | None:
+    """The row of the named query, or None."""
+    found = rows(connection, name, **parameters)
+    return found[0] if found else None
+
+
+def _statement(name: str, window: Window | None) -> sql.Composed | bytes:
+    text = queries("serving")[name]
+    return text if window is None else sql.SQL(text.decode()).format(view=sql.Identifier(window.view))
+
+
+def _fetch(connection: Connection, statement: sql.Composed | bytes, parameters: Mapping[str, object]) -> list[Row]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(statement, parameters).fetchall()

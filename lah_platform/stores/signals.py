@@ -1,0 +1,171 @@
+"""Signals in PostgreSQL: points of the rollups out, episodes, forecasts and correlations in."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+from psycopg import sql
+
+from lah_platform.anomalies.identity import anomaly_id
+from lah_platform.correlations.model import Correlation
+from lah_platform.rollups.windows import window as window_named
+from lah_platform.stores.frames import copy_frame, copy_rows, read_frame
+from lah_platform.stores.postgres import Connection
+from lah_platform.stores.queries import queries
+
+__all__ = [
+    "Connection",
+    "read_anomalies",
+    "read_linked_events",
+    "read_points",
+    "write_anomalies",
+    "write_correlations",
+    "write_forecasts",
+]
+
+_Q = queries("signals")
+_TIME = pl.Datetime("us", "UTC")
+_MEASURES = {  # measure: its SQL on a rollup row
+    "count": "count::double precision",
+    "sum": "coalesce(sum_exact::double precision, sum)",
+    "avg": "mean",
+    "min": "min",
+    "max": "max",
+    "p50": "p50",
+    "p95": "p95",
+    "p99": "p99",
+}
+_POINTS: dict[str, Any] = {
+    "tenant": pl.String,
+    "series_id": pl.Int64,
+    "event_type": pl.String,
+    "subtype": pl.String,
+    "model": pl.String,
+    "metric": pl.String,
+    "bucket_start": _TIME,
+    "value": pl.Float64,
+    "count": pl.Int64,
+    "hist_keys": pl.List(pl.Int32),
+    "hist_counts": pl.List(pl.Int64),
+}
+_LINKED: dict[str, Any] = (
+    {"event_id": pl.String, "ts": _TIME}
+    | dict.fromkeys(["tenant", "event_type", "subtype", "severity", "correlation_id", "parent_event_id"], pl.String)
+    | {"series_id": pl.Int64, "resource": pl.String}
+)
+_ANOMALIES: dict[str, Any] = (
+    {"anomaly_id": pl.String, "tenant": pl.String, "series_id": pl.Int64}
+    | dict.fromkeys(["metric", "window_name", "anomaly_type"], pl.String)
+    | dict.fromkeys(["started_at", "peak_at", "ended_at"], _TIME)
+    | {"score": pl.Float64, "deviation": pl.Float64}
+    | dict.fromkeys(["event_type", "subtype", "model"], pl.String)
+)
+
+
+def read_points(
+    connection: Connection, window: str, measure: str, metrics: Sequence[str], start: datetime, end: datetime
+) -> pl.DataFrame:
+    """The points of `metrics` in [start, end) UTC, `value` being `measure` of each bucket of `window`.
+
+    ValueError for an unknown window or measure.
+    """
+    if measure not in _MEASURES:
+        raise ValueError(f"no measure is called {measure!r}: use one of {', '.join(_MEASURES)}")
+    statement = sql.SQL(
+        "select s.tenant, r.series_id, s.event_type, s.subtype, s.model, r.metric, r.bucket_start, {value} as value,"
+        " r.count, r.hist_keys, r.hist_counts from {table} r join series s using (series_id)"
+        " where r.metric = any(%(metrics)s) and r.bucket_start >= %(start)s and r.bucket_start < %(end)s"
+    ).format(value=sql.SQL(_MEASURES[measure]), table=sql.Identifier(window_named(window).table))  # type: ignore[arg-type]
+    return read_frame(connection, statement, {"metrics": list(metrics), "start": start, "end": end}, schema=_POINTS)
+
+
+def read_linked_events(connection: Connection, start: datetime, end: datetime) -> pl.DataFrame:
+    """Events of [start, end) UTC that correlations are made of."""
+    return read_frame(connection, _Q["linked_events"], {"start": start, "end": end}, schema=_LINKED)
+
+
+def read_anomalies(connection: Connection, start: datetime, end: datetime) -> pl.DataFrame:
+    """Anomalies that started in [start, end) UTC, of every window, with their series' dimensions."""
+    return read_frame(connection, _Q["anomalies"], {"start": start, "end": end}, schema=_ANOMALIES)
+
+
+def write_anomalies(
+    connection: Connection,
+    frame: pl.DataFrame,
+    *,
+    period_from: datetime,
+    period_to: datetime,
+    window: str,
+    detected_at: datetime,
+) -> int:
+    """Replace `window`'s episodes that started in [period_from, period_to) UTC by those of `frame`; returns how many.
+
+    `frame` has the columns of `anomalies.detect`; episodes that started outside the period are passed over.
+    """
+    kept = frame.filter(pl.col("started_at").is_between(period_from, period_to, closed="left"))
+    keys = kept.select("series_id", "metric", "window_name", "anomaly_type", "started_at").rows()
+    rows = kept.with_columns(
+        anomaly_id=pl.Series([str(anomaly_id(*key)) for key in keys], dtype=pl.String),
+        detected_at=pl.lit(detected_at).cast(_TIME),
+    ).join(_tenants(connection, kept), on="series_id", how="left")
+    with connection.transaction():
+        connection.execute(_Q["delete_anomalies"], {"window": window, "start": period_from, "end": period_to})
+        return copy_frame(connection, "anomalies", rows, ["anomaly_id", "tenant", *frame.columns, "detected_at"])
+
+
+def write_forecasts(connection: Connection, frame: pl.DataFrame, *, window: str, computed_at: datetime) -> int:
+    """Replace the forecasts of every series and metric in `frame`; returns how many rows were written."""
+    rows = frame.with_columns(
+        window_name=pl.lit(window), computed_at=pl.lit(computed_at).cast(_TIME)
+    ).join(_tenants(connection, frame), on="series_id", how="left")
+    replaced = [
+        {"series_id": series_id, "metric": metric, "window": window}
+        for series_id, metric in frame.select("series_id", "metric").unique().rows()
+    ]
+    with connection.transaction():
+        connection.cursor().executemany(_Q["delete_forecasts"], replaced)
+        return copy_frame(connection, "forecasts", rows, ["tenant", "window_name", "computed_at", *frame.columns])
+
+
+def write_correlations(
+    connection: Connection,
+    correlations: Iterable[Correlation],
+    *,
+    period_from: datetime,
+    period_to: datetime,
+    detected_at: datetime,
+) -> int:
+    """Replace the correlations that started in [period_from, period_to) UTC; returns how many were written."""
+    kept = [each for each in correlations if period_from <= each.started_at < period_to]
+    with connection.transaction():
+        connection.execute(_Q["delete_correlations"], {"start": period_from, "end": period_to})
+        copy_rows(
+            connection,
+            "correlations",
+            "correlation_id tenant correlation_type started_at ended_at strength confidence explanation detected_at".split(),
+            "uuid text text timestamptz timestamptz float8 float8 text timestamptz".split(),
+            [
+                (c.correlation_id, c.tenant, c.correlation_type, c.started_at, c.ended_at)
+                + (c.strength, c.confidence, c.explanation, detected_at)
+                for c in kept
+            ],
+        )
+        copy_rows(
+            connection,
+            "correlation_members",
+            "correlation_id position role member_type member_id metric at".split(),
+            "uuid int4 text text text text timestamptz".split(),
+            [
+                (c.correlation_id, position, m.role, m.member_type, m.member_id, m.metric, m.at)
+                for c in kept
+                for position, m in enumerate(c.members)
+            ],
+        )
+    return len(kept)
+
+
+def _tenants(connection: Connection, frame: pl.DataFrame) -> pl.DataFrame:
+    series_ids = frame.get_column("series_id").unique().to_list()
+    schema = {"series_id": pl.Int64, "tenant": pl.String}
+    return read_frame(connection, _Q["tenants_of_series"], {"series_ids": series_ids}, schema=schema)

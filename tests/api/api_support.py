@@ -1,0 +1,118 @@
+"""What the API's tests share: the app with a key for everyone, and rows to read."""
+
+import warnings
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from fastapi import FastAPI
+from psycopg.types.json import Jsonb
+
+from api.app import create_app
+from api.examples import BACKFILL_ID, REPORT_ID
+from api.services import Services
+from lah_platform.events.decode import decode
+from lah_platform.events.envelope import Event
+from lah_platform.events.examples import EXAMPLE_DATA, flat_example
+from lah_platform.events.rejection import Rejection
+from lah_platform.rollups.windows import WINDOWS
+from lah_platform.stores.postgres import Connection
+
+with warnings.catch_warnings():
+    # Starlette wants its client built on httpx2, which no locked package brings
+    warnings.simplefilter("ignore")
+    from starlette.testclient import TestClient
+
+NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+SECRET = b"a secret of the tests, long enough"
+TENANTS = ("acme", "globex")
+
+
+@dataclass
+class Api:
+    """The app, and a key for every (tenant, role)."""
+
+    app: FastAPI
+    services: Services
+    keys: dict[tuple[str, str], str]
+    url: str
+
+    def client(self, tenant: str | None = "acme", role: str = "admin") -> TestClient:
+        """A client that sends the key of that tenant and role; None: no key."""
+        headers = {} if tenant is None else {"Authorization": f"Bearer {self.keys[tenant, role]}"}
+        return TestClient(self.app, headers=headers)
+
+    def changed(self, **services: Any) -> "Api":
+        """The same database behind an app whose services differ."""
+        changed = replace(self.services, **services)
+        return Api(create_app(changed), changed, self.keys, self.url)
+
+
+def decode_at_now(raw: bytes | None, _received_at: datetime) -> Event | Rejection:
+    return decode(raw, now=NOW)
+
+
+def seed_events(api: Api, tenant: str) -> None:
+    # The same event_id in both tenants: an id alone must never open another tenant's event
+    events = [flat_example(subtype) for subtype in EXAMPLE_DATA]
+    broken = {**flat_example("latency"), "severity": "loud"}
+    answer = api.client(tenant, "ingest").post("/api/v1/events/batch", json=[*events, broken]).json()
+    assert (answer["accepted"], answer["rejected"]) == (len(events), 1)
+
+
+def seed_tables(connection: Connection, tenant: str, place: int) -> None:
+    start = datetime(2026, 1, 31, 8, 0, tzinfo=UTC)
+    (series_id,) = connection.execute(
+        "select series_id from series where tenant = %s and subtype = 'latency'", [tenant]
+    ).fetchone() or (0,)
+    for window in WINDOWS:
+        bucket = window.floor(start)
+        connection.execute(
+            f"insert into {window.table} values (%s, %s, 'latency_ms', 2, 469, null, 234, 235, 234.5, 0.5, 234, 235,"
+            " 235, '{}', '{}', 1, %s), (%s, %s, 'cost_usd', 1, null, 0.000001, 1e-6, 1e-6, 1e-6, 0, 1e-6, 1e-6, 1e-6,"
+            " '{}', '{}', 1, %s)",
+            [bucket, series_id, NOW, bucket, series_id, NOW],
+        )
+    connection.execute(
+        "insert into anomalies values (%s, %s, %s, 'latency_ms', '1h', 'spike', 'mad', %s, %s, %s, 0.7, 200, 900, 12,"
+        " 'high', 'Latency is high', %s)",
+        [UUID(int=10 + place), tenant, series_id, start, start, start + timedelta(hours=1), NOW],
+    )
+    connection.execute(
+        "insert into correlations values (%s, %s, 'causal_chain', %s, %s, 0.8, 0.9, 'One caused the other', %s)",
+        [UUID(int=20 + place), tenant, start, start, NOW],
+    )
+    connection.execute(
+        "insert into correlation_members values (%s, 1, 'root_cause', 'anomaly', %s, 'latency_ms', %s),"
+        " (%s, 2, 'effect', 'series', %s, 'cost_usd', %s)",
+        [UUID(int=20 + place), str(UUID(int=10 + place)), start, UUID(int=20 + place), str(series_id), start],
+    )
+    connection.execute(
+        "insert into forecasts values (%s, %s, 'latency_ms', '1h', 'arima', %s, %s, 5, 4, 6, 0.9, 0.1, %s)",
+        [tenant, series_id, NOW + timedelta(hours=1), NOW, NOW],
+    )
+    connection.execute(
+        "insert into cost_daily values ('2026-01-31', %s, 'gpt-4o', 'production', 'chat', 'search', 3, 30, 10, 10, 5,"
+        " 5, 7, 0.000000000001, 12345678901234.5, 0, 0, %s)",
+        [tenant, NOW],
+    )
+    report_id = UUID(REPORT_ID) if tenant == TENANTS[0] else UUID(int=40)
+    connection.execute(
+        "insert into reports values (%s, 'compliance_evidence', %s, '2026-01-19', '2026-01-25', %s, %s, %s, 'ab',"
+        " 'test')",
+        [report_id, tenant, NOW, Jsonb({"tenant": tenant}), f"<h1>Report of {tenant}</h1>"],
+    )
+
+
+def seed_common(connection: Connection) -> None:
+    connection.execute(
+        "insert into checks (checked_at, asset, check_name, severity, blocking, passed, checked_rows, failed_rows,"
+        " observed, advice) values (%s, 'events', 'ids_are_unique', 'error', true, false, 100, 1, '{\"twice\": 1}',"
+        " 'Look'), (%s, 'events', 'ids_are_unique', 'error', true, true, 101, 0, '{}', 'Fine')",
+        [NOW - timedelta(hours=1), NOW],
+    )
+    connection.execute(
+        "insert into backfill_requests values (%s, 'cost_daily', '2026-01-01', '2026-01-31', 'test', %s)",
+        [BACKFILL_ID, NOW],
+    )

@@ -1,0 +1,166 @@
+"""Who may do what: every route of the app is asked, so that a new one cannot slip by."""
+
+from typing import Any
+
+import pytest
+from api_support import TENANTS, Api
+from fastapi import FastAPI
+
+from api.access import PUBLIC, ROLES, ROUTES, check_declared
+from api.app import create_app
+from api.examples import BACKFILL, BACKFILL_ID, EVENT_ID, EVENTS, REPORT_ID
+from lah_platform.stores.keys import EVERY_TENANT, create_key, revoke_key
+from lah_platform.stores.postgres import connect
+
+_IDS = {"{event_id}": EVENT_ID, "{report_id}": REPORT_ID, "{request_id}": BACKFILL_ID}
+_BODIES: dict[str, Any] = {
+    "/api/v1/events": EVENTS["flat spelling"],
+    "/api/v1/events/batch": [EVENTS["flat spelling"]],
+    "/api/v1/backfills": BACKFILL["a month"],
+}
+_PRIVATE = [(method, path, needed) for (method, path), needed in ROUTES.items() if needed != PUBLIC]
+
+
+def _address(path: str) -> str:
+    for name, value in _IDS.items():
+        path = path.replace(name, value)
+    return f"{path}?window=1h&metric=latency_ms" if path == "/api/v1/metrics" else path
+
+
+def _ask(api: Api, tenant: str | None, role: str, method: str, path: str) -> Any:
+    return api.client(tenant, role).request(
+        method, _address(path), json=_BODIES.get(path) if method == "POST" else None
+    )
+
+
+def _tenants_in(answer: Any) -> set[str]:
+    """Every tenant that a JSON answer names, at any depth."""
+    match answer:
+        case dict():
+            own = {answer["tenant"]} if isinstance(answer.get("tenant"), str) else set()
+            return own.union(*map(_tenants_in, answer.values()))
+        case list():
+            return set().union(*map(_tenants_in, answer))
+        case _:
+            return set()
+
+
+def test_every_route_of_the_app_has_a_declared_permission_and_every_declared_route_exists(api: Api) -> None:
+    served = {(method, route.path) for route in api.app.routes for method in route.methods}
+    assert served == set(ROUTES)
+
+
+def test_an_app_with_an_undeclared_route_does_not_start(api: Api) -> None:
+    app = create_app(api.services)
+    app.add_api_route("/api/v1/secrets", lambda: {}, methods=["GET"])
+    with pytest.raises(ValueError, match="GET /api/v1/secrets has no permission"):
+        check_declared(app)
+
+
+def test_an_app_with_a_route_that_would_bypass_access_control_does_not_start(api: Api) -> None:
+    app = create_app(api.services)
+    app.mount("/files", FastAPI())
+    with pytest.raises(ValueError, match="bypass"):
+        check_declared(app)
+
+
+def test_a_route_added_later_without_a_permission_answers_nobody(api: Api) -> None:
+    app = create_app(api.services)
+    app.add_api_route("/api/v1/secrets", lambda: {"secret": 1}, methods=["GET"])
+    answer = Api(app, api.services, api.keys, api.url).client(EVERY_TENANT, "admin").get("/api/v1/secrets")
+    assert answer.status_code == 403
+
+
+def test_without_a_key_only_the_public_routes_answer(seeded: Api) -> None:
+    for (method, path), needed in ROUTES.items():
+        answer = _ask(seeded, None, "", method, path)
+        if needed == PUBLIC:
+            assert answer.status_code == 200, path
+        else:
+            assert answer.status_code == 401, path
+            assert answer.headers["www-authenticate"].startswith("Bearer")
+            assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_role_does_exactly_what_its_permissions_say(seeded: Api) -> None:
+    for tenant in (TENANTS[0], EVERY_TENANT):
+        for role, permissions in ROLES.items():
+            if (tenant, role) not in seeded.keys:
+                continue
+            for method, path, needed in _PRIVATE:
+                is_permitted = needed in permissions and (needed != "backfills:operate" or tenant == EVERY_TENANT)
+                answer = _ask(seeded, tenant, role, method, path)
+                assert (answer.status_code != 403) == is_permitted, (tenant, role, method, path, answer.text)
+                assert answer.is_success == is_permitted, (tenant, role, method, path, answer.text)
+
+
+def test_no_get_route_shows_a_row_of_another_tenant(seeded: Api) -> None:
+    asked = set()
+    for method, path, needed in _PRIVATE:
+        if method != "GET" or needed == "backfills:operate":
+            continue
+        for tenant in TENANTS:
+            answer = _ask(seeded, tenant, "admin", method, path)
+            other = next(each for each in TENANTS if each != tenant)
+            if answer.status_code == 404:  # the example report is the first tenant's
+                assert (path, tenant) == ("/api/v1/reports/{report_id}", TENANTS[1])
+                continue
+            assert answer.is_success, (path, answer.text)
+            assert other not in answer.text, path
+            if path == "/metrics/prometheus":
+                assert f'tenant="{tenant}"' in answer.text
+            elif path != "/api/v1/checks":  # verdicts belong to nobody
+                assert _tenants_in(answer.json()) == {tenant}, path
+        asked.add(path)
+    assert asked == {p for m, p, needed in _PRIVATE if m == "GET" and needed != "backfills:operate"}
+
+
+def test_an_operators_key_sees_every_tenant(seeded: Api) -> None:
+    for method, path, _ in _PRIVATE:
+        if method != "GET" or "{" in path or path in ("/api/v1/checks", "/metrics/prometheus"):
+            continue
+        assert _tenants_in(_ask(seeded, EVERY_TENANT, "admin", method, path).json()) == set(TENANTS), path
+
+
+def test_only_an_operator_sees_what_checks_counted_over_all_tenants(seeded: Api) -> None:
+    (theirs,) = seeded.client("acme", "viewer").get("/api/v1/checks").json()["items"]
+    (operators,) = seeded.client(EVERY_TENANT, "viewer").get("/api/v1/checks").json()["items"]
+    assert (theirs["passed"], operators["passed"]) == (True, True)  # the latest verdict, not the failed one before
+    assert operators["checked_rows"] == 101
+    assert not {"checked_rows", "failed_rows", "observed"} & set(theirs)
+
+
+def test_a_key_is_taken_in_either_header(api: Api) -> None:
+    client = api.client(None)
+    key = api.keys["acme", "viewer"]
+    assert client.get("/api/v1/costs", headers={"X-API-Key": key}).status_code == 200
+    assert client.get("/api/v1/costs", headers={"Authorization": f"bearer {key}"}).status_code == 200
+    assert client.get("/api/v1/costs", headers={"Authorization": f"Basic {key}"}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "key", ["x", "lah_0123456789ab_" + "a" * 43, "lah_\0", "lah_", "ä" * 60, "' or 1=1 --"], ids=range(6)
+)
+def test_a_key_that_nobody_made_is_refused(api: Api, key: str) -> None:
+    answer = api.client(None).get("/api/v1/costs", headers={"X-API-Key": key.encode()})
+    assert answer.status_code == 401
+    assert answer.json()["type"] == "/docs#key-refused"
+    assert key not in answer.text
+
+
+def test_a_revoked_key_is_refused_at_once(api: Api) -> None:
+    client = api.client("acme", "viewer")
+    assert client.get("/api/v1/costs").status_code == 200
+    with connect(api.url) as connection:
+        assert revoke_key(connection, api.keys["acme", "viewer"].split("_")[1], actor="test")
+    assert client.get("/api/v1/costs").status_code == 401
+
+
+def test_a_demo_key_works_on_loopback_only(api: Api) -> None:
+    with connect(api.url) as connection:
+        _, key = create_key(
+            connection, api.services.secret, tenant="acme", role="admin", label="demo", actor="test", is_demo=True
+        )
+    for takes_demo_keys, status in ((False, 401), (True, 200)):
+        client = api.changed(takes_demo_keys=takes_demo_keys).client(None)
+        assert client.get("/api/v1/costs", headers={"X-API-Key": key}).status_code == status

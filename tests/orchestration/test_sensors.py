@@ -1,0 +1,141 @@
+"""Sensors, tick by tick, on a real database and a real (ephemeral) Dagster instance."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from assets.definitions import build_defs
+from assets.failed_days import CHECK_NAME
+from assets.resources import Hub
+from lah_platform.landing.batch import prepare
+from lah_platform.landing.records import Partition, Record
+from lah_platform.rollups.windows import WINDOWS
+from lah_platform.stack.landing_process import decode_now
+from lah_platform.stores.backfills import request_backfill, state_of
+from lah_platform.stores.costs import compute_cost_daily
+from lah_platform.stores.landing import PostgresLanding
+from lah_platform.stores.postgres import Connection
+from lah_platform.stores.rollups import pending, tick
+from sensors.backfill_requests import REQUEST_TAG
+from sensors.failed_partitions import failed_partitions
+from sensors.landing_progress import landing_progress
+from tests.landing.messages import NOW, message
+from tests.rollups.recount import assert_rollups_equal_recount
+
+_P = Partition("t", "one", 0)
+
+
+def _land(database: str, values: list[bytes], received_at: datetime = NOW) -> None:
+    store = PostgresLanding(database)
+    start = store.adopt(_P, 0)
+    records = [Record(_P, start + i, None, value) for i, value in enumerate(values)]
+    store.land(prepare(records, {_P: start}, decoder=decode_now, received_at=received_at))
+    store.close()
+
+
+def _context(instance: dg.DagsterInstance, hub: Hub, cursor: str | None = None) -> dg.SensorEvaluationContext:
+    definitions = build_defs(resource_overrides={"hub": hub})
+    return dg.build_sensor_context(
+        instance=instance, cursor=cursor, resources={"hub": hub}, repository_def=definitions.get_repository_def()
+    )
+
+
+def test_a_tick_merges_what_landed_and_reports_every_touched_table(
+    database: str, hub: Hub, instance: dg.DagsterInstance, connection: Connection
+) -> None:
+    _land(database, [message(i, minutes_ago=i * 100) for i in range(30)])
+    first = landing_progress(_context(instance, hub))
+    assert isinstance(first, dg.SensorResult)
+    assert pending(connection) == 0
+    assert_rollups_equal_recount(connection)
+    reported = {event.asset_key.to_user_string() for event in first.asset_events}
+    assert reported == {window.table for window in WINDOWS} | {"events", "dead_letters", "ledger", "rollup_partials"}
+    assert {event.partition for event in first.asset_events} - {None} == {"2026-03-02", "2026-03-03", "2026-03-04"}
+    events = next(event for event in first.asset_events if event.asset_key.to_user_string() == "events")
+    assert events.metadata["dagster/row_count"].value == 30
+
+
+def test_a_tick_with_nothing_new_reports_nothing(hub: Hub, instance: dg.DagsterInstance) -> None:
+    assert isinstance(landing_progress(_context(instance, hub)), dg.SkipReason)
+
+
+def test_a_steady_stream_is_merged_at_every_tick_but_reported_once_a_minute(
+    database: str, hub: Hub, instance: dg.DagsterInstance, connection: Connection
+) -> None:
+    _land(database, [message(1)])
+    first = landing_progress(_context(instance, hub))
+    assert isinstance(first, dg.SensorResult)
+    _land(database, [message(2)])
+    context = _context(instance, hub, first.cursor)
+    assert isinstance(landing_progress(context), dg.SkipReason)
+    assert pending(connection) == 0
+    assert context.cursor is not None
+    assert "2026-03-04" in context.cursor, "what was not reported is remembered"
+
+
+def test_a_past_day_that_late_events_changed_is_computed_again_and_no_other(
+    database: str, hub: Hub, instance: dg.DagsterInstance, connection: Connection
+) -> None:
+    sensor = build_defs(resource_overrides={"hub": hub}).resolve_sensor_def("late_data")
+    now = connection.execute("select date_trunc('day', now()) - interval '3 days'").fetchone()
+    assert now is not None
+    shift = (NOW - now[0]).total_seconds() / 60
+    cost = {"payload_type": "cost", "data": {"cost_type": "api_cost", "provider": "p", "api_endpoint": "/", "request_count": 1}
+            | {"cost_per_request": 1, "total_cost_usd": 1, "billing_period": "2026-03"}}  # fmt: skip
+    clock = datetime.now(UTC)
+    _land(database, [message(1, minutes_ago=shift, event_type="cost", payload=cost)], clock)
+    _land(database, [message(2, minutes_ago=shift - 1440, event_type="cost", payload=cost)], clock)
+    tick(connection, now=NOW)
+    connection.execute("update rollup_1d set computed_at = now() - interval '1 hour'")
+    compute_cost_daily(connection, now[0].date(), now[0].date() + timedelta(days=2))
+    assert not sensor.evaluate_tick(_context(instance, hub)).run_requests
+    _land(database, [message(3, minutes_ago=shift)], clock)
+    tick(connection, now=now[0] + timedelta(days=9))
+    requests = sensor.evaluate_tick(_context(instance, hub)).run_requests or []
+    assert [request.partition_key for request in requests] == [f"{now[0].date()}"]
+
+
+def test_a_requested_backfill_becomes_one_run_over_its_days_and_its_end_is_written_back(
+    hub: Hub, instance: dg.DagsterInstance, connection: Connection
+) -> None:
+    sensor = build_defs(resource_overrides={"hub": hub}).resolve_sensor_def("backfill_requests")
+    request = uuid.uuid4()
+    day = NOW.date()
+    request_backfill(connection, request, table="rollup_1h", start=day, end=day + timedelta(days=2), actor="test")
+    (run,) = sensor.evaluate_tick(_context(instance, hub)).run_requests or []
+    assert run.job_name == "rollups"
+    assert run.tags["dagster/asset_partition_range_start"] == f"{day}"
+    assert run.tags["dagster/asset_partition_range_end"] == f"{day + timedelta(days=2)}"
+    started = instance.create_run_for_job(
+        build_defs(resource_overrides={"hub": hub}).resolve_job_def("rollups"),
+        tags=run.tags,
+        status=dg.DagsterRunStatus.STARTED,
+    )
+    sensor.evaluate_tick(_context(instance, hub))
+    assert state_of(connection, request) == ("started", started.run_id)
+    instance.report_run_failed(started)
+    sensor.evaluate_tick(_context(instance, hub))
+    assert state_of(connection, request) == ("failed", started.run_id)
+    assert started.tags[REQUEST_TAG] == str(request)
+
+
+def test_failed_days_are_named_with_the_command_that_repairs_them(
+    hub: Hub, instance: dg.DagsterInstance, connection: Connection
+) -> None:
+    definitions = build_defs(resource_overrides={"hub": hub})
+    yesterday = connection.execute("select ((now() at time zone 'UTC')::date - 1)::text").fetchone()
+    assert yesterday is not None
+    connection.execute("drop table cost_daily cascade")
+    failed = definitions.resolve_job_def("cost_daily").execute_in_process(
+        partition_key=yesterday[0], instance=instance, raise_on_error=False
+    )
+    assert not failed.success
+    result = failed_partitions(_context(instance, hub))
+    assert isinstance(result, dg.SensorResult)
+    verdicts = {event.asset_key.to_user_string(): event for event in result.asset_events}
+    costs = verdicts["cost_daily"]
+    assert isinstance(costs, dg.AssetCheckEvaluation)
+    assert (costs.check_name, costs.passed) == (CHECK_NAME, False)
+    assert f"lah backfill cost_daily --from {yesterday[0]} --to {yesterday[0]}" in str(costs.metadata["what_to_do"].value)
+    assert isinstance(failed_partitions(_context(instance, hub, result.cursor)), dg.SkipReason)

@@ -1,0 +1,221 @@
+"""One way to break each promise. A mutation may drop the constraint that would have refused it: a restored dump, a
+superuser or a later schema has none."""
+
+from dataclasses import dataclass, field
+
+__all__ = ["MUTATIONS", "Mutation"]
+
+_E = "'00000000-0000-4000-8000-0000000000{}'"
+_USAGE, _EXCLUSIVE, _LATENCY, _COST, _ERRORS = (_E.format(n) for n in ("00", "05", "07", "02", "04"))
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """`sql` breaks `rule` of `asset` in `failed_rows` rows, and breaks `also`, rules that rest on the same rows."""
+
+    asset: str
+    rule: str
+    sql: str
+    also: frozenset[str] = field(default_factory=frozenset)
+    failed_rows: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.asset}.{self.rule}"
+
+
+def _event(rule: str, change: str, event: str, *also: str, before: str = "") -> Mutation:
+    return Mutation("events", rule, f"{before}; update events set {change} where event_id = {event}", frozenset(also))
+
+
+_EVENTS = (
+    _event(
+        "required_columns_are_present",
+        "environment = null",
+        _USAGE,
+        before="alter table events alter environment drop not null",
+    ),
+    _event("vocabularies_are_known", "event_type = 'rumour'", _USAGE),
+    _event("token_counts_are_not_negative", "output_reasoning_tokens = -5, output_visible_tokens = 25", _USAGE),
+    _event("request_counts_and_rates_are_not_negative", "latency_ms = -0.001", _LATENCY),
+    _event("costs_are_not_negative", "cost_usd = -0.000000000001", _COST),
+    _event("failed_requests_are_among_all_requests", "failed_requests = 51", _ERRORS),
+    _event("token_buckets_add_up", "input_cache_read_tokens = 51", _USAGE),
+    _event("token_buckets_add_up", "input_fresh_tokens = 9", _EXCLUSIVE),
+    _event("token_buckets_add_up", "output_visible_tokens = null", _USAGE),
+    _event("totals_are_input_plus_output", "total_tokens = total_tokens + 1", _USAGE),
+    _event("token_derivations_are_known", "token_derivation = 'unknown'", _USAGE),
+    _event("times_are_not_in_the_future", "received_at = ts - interval '301 seconds'", _USAGE),
+    _event("series_belong_to_the_tenant", "series_id = 5", _USAGE),
+    _event("series_belong_to_the_tenant", "series_id = 404", _USAGE),
+    _event("ids_have_one_timestamp", f"event_id = {_COST}", _USAGE),
+)
+
+_LEDGER = (
+    Mutation(
+        "ledger",
+        "rows_balance",
+        "update ledger set duplicate = duplicate + 1 where tenant = 'acme' and minute = '2026-03-02 12:00Z'",
+    ),
+    Mutation(
+        "ledger",
+        "counts_are_not_negative",
+        "update ledger set stored = 4, duplicate = -1 where tenant = 'acme' and minute = '2026-03-02 12:00Z'",
+        frozenset({"stored_equals_events"}),
+    ),
+    Mutation("ledger", "stored_equals_events", f"delete from events where event_id = {_USAGE}"),
+    Mutation(
+        "ledger",
+        "stored_equals_events",
+        "update events set received_at = received_at - interval '1 day'",
+        failed_rows=2,
+    ),
+    Mutation("ledger", "stored_equals_events", "update dead_letters set replayed_as = 'duplicate'"),
+    Mutation("ledger", "dead_lettered_equals_dead_letters", "delete from dead_letters where code = 'invalid_json'"),
+    Mutation(
+        "ledger",
+        "received_equals_batches",
+        "update landing_batches set received = 4, no_record = 2 where partition = 1 and from_offset = 0",
+    ),
+    Mutation(
+        "ledger",
+        "offset_ranges_are_contiguous",
+        "update landing_batches set from_offset = 7, no_record = -1 where partition = 1 and from_offset = 6",
+    ),
+    Mutation(
+        "ledger",
+        "stored_offsets_are_where_batches_end",
+        "update landing_offsets set next_offset = 11 where partition = 1",
+    ),
+)
+
+
+def _of_window(table: str, source_rules: frozenset[str]) -> tuple[Mutation, ...]:
+    one = f"update {table} set {{}} where metric = 'latency_ms' and series_id = 2 and bucket_start = (" + (
+        f"select max(bucket_start) from {table} where metric = 'latency_ms' and bucket_start < '2026-03-03')"
+    )
+    return (
+        Mutation(table, "counts_are_positive", one.format("count = 0, hist_counts = '{0, 0}'"), source_rules),
+        Mutation(table, "percentiles_are_ordered", one.format("p95 = p99 + 1")),
+        Mutation(table, "percentiles_are_ordered", one.format("p50 = min - 1")),
+        Mutation(table, "moments_are_possible", one.format("mean = max + 1")),
+        Mutation(table, "moments_are_possible", one.format("m2 = 'NaN'")),
+        Mutation(table, "sums_are_exact_or_rounded", one.format("sum = null"), source_rules),
+        Mutation(table, "histograms_sum_to_count", one.format("hist_counts[1] = hist_counts[1] + 1")),
+        Mutation(table, "histograms_sum_to_count", one.format("hist_keys = hist_keys || 7")),
+    )
+
+
+def _of_level(table: str, rule: str, also: frozenset[str]) -> tuple[Mutation, ...]:
+    cost = "metric = 'cost_usd' and series_id = 3"
+    return (
+        Mutation(
+            table,
+            rule,
+            f"update {table} set sum_exact = sum_exact + 0.000000000001 where {cost} and (bucket_start, metric) = ("
+            f"select max(bucket_start), 'cost_usd' from {table} where {cost} and bucket_start < '2026-03-03')",
+            also,
+        ),
+        Mutation(
+            table,
+            rule,
+            f"delete from {table} where {cost} and bucket_start = ("
+            f"select max(bucket_start) from {table} where {cost} and bucket_start < '2026-03-03')",
+            also,
+        ),
+        Mutation(
+            table,
+            rule,
+            f"update {table} set series_id = 1 where {cost} and bucket_start = ("
+            f"select max(bucket_start) from {table} where {cost} and bucket_start < '2026-03-03')",
+            also,
+            failed_rows=2,
+        ),
+    )
+
+
+_ROLLUPS = (
+    *_of_window("rollup_15m", frozenset({"equals_its_source"})),
+    *_of_level("rollup_1m", "equals_events", frozenset()),
+    *_of_level("rollup_5m", "equals_its_source", frozenset()),
+    *_of_level("rollup_1mo", "equals_its_source", frozenset()),
+    *(
+        _of_level(table, "equals_its_source", frozenset())[0]
+        for table in ("rollup_15m", "rollup_1h", "rollup_6h", "rollup_1w")
+    ),
+    _of_level("rollup_1d", "equals_its_source", frozenset({"equals_its_minutes"}))[0],
+    Mutation(
+        "rollup_1d",
+        "equals_its_minutes",
+        "update rollup_1m set count = count + 1 where series_id = 3 and metric = 'cost_usd' and bucket_start = ("
+        "select max(bucket_start) from rollup_1m where series_id = 3 and bucket_start < '2026-03-03')",
+    ),
+)
+
+
+def _served(asset: str, rule: str, change: str, where: str = "true", before: str = "") -> Mutation:
+    return Mutation(asset, rule, f"{before}; update {asset} set {change} where {where}")
+
+
+def _costs(rule: str, change: str) -> Mutation:
+    return _served("cost_daily", rule, change, "day = '2026-03-02' and model <> ''")
+
+
+def _anomaly(rule: str, change: str) -> Mutation:
+    return _served("anomalies", rule, change, "series_id = 2")
+
+
+def _forecast(rule: str, change: str, before: str = "") -> Mutation:
+    return _served("forecasts", rule, change, "method = 'ets'", before)
+
+
+def _members(rule: str, sql: str) -> Mutation:
+    return Mutation("correlations", rule, sql)
+
+
+_SERVED = (
+    _costs("amounts_are_not_negative", "output_tokens = -1"),
+    _costs("token_buckets_add_up", "input_unknown_tokens = 11"),
+    _costs("priced_where_a_price_exists", "priced_usd = null"),
+    _costs("priced_where_a_price_exists", "unpriced_requests = requests + 1"),
+    _costs("dollars_equal_events", "reported_usd = reported_usd + 0.000000000001"),
+    Mutation("cost_daily", "dollars_equal_events", "delete from cost_daily where day = '2026-03-02' and model = ''"),
+    _anomaly("times_are_ordered", "peak_at = '2026-03-02 12:01Z'"),
+    _anomaly("scores_are_shares", "score = 1.01"),
+    _anomaly("numbers_are_finite", "baseline = 'NaN'"),
+    _anomaly("numbers_are_finite", "deviation = '-Infinity'"),
+    _anomaly("impacts_follow_scores", "impact = 'critical'"),
+    _anomaly("series_belong_to_the_tenant", "tenant = 'globex'"),
+    _forecast(
+        "intervals_hold_their_value", "lower = 5.01", before="alter table forecasts drop constraint forecasts_check"
+    ),
+    _forecast("numbers_are_finite", "upper = 'Infinity'"),
+    _forecast(
+        "levels_and_errors_are_possible",
+        "level = 1",
+        before="alter table forecasts drop constraint forecasts_level_check",
+    ),
+    _forecast("levels_and_errors_are_possible", "backtest_wape = -0.1"),
+    _forecast("targets_follow_training", "trained_through = target_start"),
+    _forecast("series_belong_to_the_tenant", "series_id = 5"),
+    _served(
+        "correlations",
+        "strengths_are_shares",
+        "strength = 1.2",
+        before="alter table correlations drop constraint correlations_strength_check",
+    ),
+    _served("correlations", "times_are_ordered", "ended_at = '2026-03-02 09:59Z'"),
+    _members("have_two_members", "delete from correlation_members where position > 0"),
+    _members("have_two_members", "delete from correlation_members"),
+    _members("members_exist", "delete from anomalies where series_id = 2"),
+    _members("members_exist", "update correlation_members set member_id = '5' where member_type = 'series'"),
+    _members("members_exist", "update correlation_members set at = at + '1 s' where member_type = 'event'"),
+    _served("reports", "documents_are_unaltered", "html = '<p>e</p>'"),
+    _served("reports", "contents_match_their_row", "tenant = 'globex'"),
+    _served(
+        "reports",
+        "periods_are_ordered",
+        "period_to = period_from, content = jsonb_set(content, '{period,to}', '\"2026-02-01\"')",
+    ),
+)
+
+MUTATIONS = (*_EVENTS, *_LEDGER, *_ROLLUPS, *_SERVED)

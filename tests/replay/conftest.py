@@ -1,0 +1,22 @@
+"""Plans shared by the replay's tests: building one costs a second."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from lah_platform.replay.plan import ReplayPlan
+
+END = datetime(2026, 11, 23, 18, 0, 0, 123457, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def workload_plan() -> ReplayPlan:
+    """The default replay of a machine without traces."""
+    return ReplayPlan.of_traces(end=END, run_id="tests")
+
+
+@pytest.fixture(scope="session")
+def trace_plan(traces: Path) -> ReplayPlan:
+    """The default replay of the real traces."""
+    return ReplayPlan.of_traces(end=END, run_id="tests", traces_dir=traces)
