@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from assets import checks, costs, failed_days, jobs, landing, reports, rollups, signals
 from assets.resources import hub_resource
@@ -17,8 +18,8 @@ __all__ = ["build_defs", "defs"]
 
 def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """All definitions; nothing is opened until an asset or sensor runs."""
-    by_name = {job.name: job for job in jobs.JOBS}
-    requestable = [job for job in jobs.JOBS if job is not jobs.maintenance]
+    requestable = [job for job in jobs.JOBS if isinstance(job, UnresolvedAssetJobDefinition)]
+    daily = next(job for job in requestable if job.name == "daily")
     return dg.Definitions(
         assets=[
             *landing.LANDING,
@@ -35,7 +36,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
         sensors=[
             landing_progress,
             backfill_sensor("backfill_requests", requestable),
-            late_data_sensor(by_name["daily"]),
+            late_data_sensor(daily),
             failed_partitions,
         ],
         resources={"hub": hub_resource()} | dict(resource_overrides or {}),

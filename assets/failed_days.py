@@ -28,7 +28,8 @@ def verdict_of(table: str, days: list[str]) -> dict[str, str | int]:
     return {
         "failed_days": len(days),
         "days": ", ".join(days),
-        "what_to_do": f"Read the failed run, repair its cause, then `lah backfill {table} --from {days[0]} --to {days[-1]}`",
+        "what_to_do": "Read the failed run, repair its cause, then "
+        f"`lah backfill {table} --from {days[0]} --to {days[-1]}`",
     }
 
 

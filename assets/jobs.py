@@ -9,7 +9,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from assets.maintenance import maintenance
 from lah_platform.rollups.windows import WINDOWS
 
-__all__ = ["JOBS", "SCHEDULES"]
+__all__ = ["JOBS", "SCHEDULES", "maintenance"]
 
 _WINDOWS = [window.table for window in WINDOWS]
 _DAILY_TABLES = ["cost_daily", "anomalies", "correlations"]
@@ -22,12 +22,10 @@ def _job(
 ) -> UnresolvedAssetJobDefinition:
     assets = dg.AssetSelection.assets(*tables)
     checks = dg.AssetSelection.checks_for_assets(*tables, *(watched or []))
-    return dg.define_asset_job(
-        name, selection=assets | checks, description=description, executor_def=_IN_PROCESS
-    )
+    return dg.define_asset_job(name, selection=assets | checks, description=description, executor_def=_IN_PROCESS)
 
 
-JOBS = [
+JOBS: list[UnresolvedAssetJobDefinition | dg.JobDefinition] = [
     _job(
         "daily",
         [*_DAILY_TABLES, "forecasts", "compliance_report"],

@@ -99,7 +99,7 @@ def correlations(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeR
     return _result(rows, until, started, skipped_pairs=report.skipped_pairs, left_out=str(dict(report.left_out)))
 
 
-class ForecastConfig(dg.Config):  # type: ignore[misc]
+class ForecastConfig(dg.Config):
     """How many series a run forecasts: the largest of each metric; the metadata says how many were left out."""
 
     series_per_metric: int = 6
@@ -140,5 +140,5 @@ def _points(connection: signals.Connection, measures: dict[str, str], start: dat
 
 
 def _result(rows: int, until: datetime, started: float, **more: int | str) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    metadata = {"dagster/row_count": rows, "watermark": until.isoformat(), "seconds": round(time.monotonic() - started, 3)}
-    return dg.MaterializeResult(metadata=metadata | more)
+    figures = {"dagster/row_count": rows, "seconds": round(time.monotonic() - started, 3)}
+    return dg.MaterializeResult(metadata={**figures, "watermark": until.isoformat(), **more})

@@ -10,7 +10,16 @@ LahError
 └── StackError             a process of the stack did not start or did not stay
 """
 
-__all__ = ["ConfigurationError", "Fenced", "LahError", "SchemaError", "SourceError", "StackError", "StoreUnavailable", "Unstorable"]
+__all__ = [
+    "ConfigurationError",
+    "Fenced",
+    "LahError",
+    "SchemaError",
+    "SourceError",
+    "StackError",
+    "StoreUnavailable",
+    "Unstorable",
+]
 
 
 class LahError(Exception):

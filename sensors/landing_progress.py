@@ -52,7 +52,9 @@ def _landing_events(connection: Connection, final_before: datetime | None) -> li
     ]
 
 
-def _rollup_events(rows: dict[str, int], days: list[date], seconds: float, watermark: str) -> list[dg.AssetMaterialization]:
+def _rollup_events(
+    rows: dict[str, int], days: list[date], seconds: float, watermark: str
+) -> list[dg.AssetMaterialization]:
     return [
         dg.AssetMaterialization(
             window.table,

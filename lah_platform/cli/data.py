@@ -37,7 +37,9 @@ def replay(
     map_: Annotated[
         str | None, typer.Option("--map", help="For a file: field=column pairs, separated by commas.")
     ] = None,
-    keep_times: Annotated[bool, typer.Option("--keep-times", help="For a file: do not shift times to end now.")] = False,
+    keep_times: Annotated[
+        bool, typer.Option("--keep-times", help="For a file: do not shift times to end now.")
+    ] = False,
 ) -> None:
     """Send a trace's events through Kafka into the running hub.
 
@@ -50,15 +52,15 @@ def replay(
         try:
             pace: float | None = float(speed.removesuffix("x"))
         except ValueError:
-            raise ConfigurationError(f"--speed is not a number: {speed!r}", "Write a number, such as 60, or max") from None
+            raise ConfigurationError(
+                f"--speed is not a number: {speed!r}", "Write a number, such as 60, or max"
+            ) from None
     else:
         pace = None
     pairs = [pair.partition("=") for pair in map_.split(",")] if map_ else []
     if any(not (field and column) for field, _, column in pairs):
         raise ConfigurationError(f"--map is not field=column pairs: {map_!r}", "Write timestamp=ts,model=model_name")
-    bar = Progress(
-        TextColumn("  replay"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=_console
-    )
+    bar = Progress(TextColumn("  replay"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=_console)
     with bar:
         task = bar.add_task("replay", total=None)
         sent = send(

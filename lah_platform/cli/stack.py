@@ -46,7 +46,9 @@ def up() -> None:
 
 def demo(
     events: Annotated[int, typer.Option(min=1000, help="About how many events to replay.")] = 60_000,
-    run: Annotated[str, typer.Option(help="The run's name; a run that was loaded before is not loaded again.")] = "demo",
+    run: Annotated[
+        str, typer.Option(help="The run's name; a run that was loaded before is not loaded again.")
+    ] = "demo",
     exit_: Annotated[bool, typer.Option("--exit", help="End after the summary: 0 only if all is complete.")] = False,
     json_: Json = False,
 ) -> None:

@@ -57,7 +57,7 @@ class LandingLoop:
         sleep: Callable[[float], object],
         batch_rows: int,
         batch_seconds: float,
-        backoff: Backoff = Backoff(),  # noqa: B008 - frozen
+        backoff: Backoff = Backoff(),
         on_landed: Callable[[Batch, Landed], None] = lambda batch, landed: None,  # noqa: ARG005
     ) -> None:
         self._source = source

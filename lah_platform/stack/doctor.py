@@ -1,4 +1,4 @@
-"""What an operator asks first: versions, connections, clock, disk, ledger, lag. Each finding is green or says what to do."""
+"""What an operator asks first: versions, connections, clock, disk, ledger, lag: green, or what to do."""
 
 import importlib.metadata
 import platform
@@ -54,7 +54,9 @@ def _python() -> Finding:
     version = platform.python_version()
     hub = importlib.metadata.version("llm-analytics-hub")
     dagster = importlib.metadata.version("dagster")
-    return Finding("Versions", sys.version_info >= (3, 11), f"hub {hub}, Python {version}, Dagster {dagster}", "Use 3.11+")
+    return Finding(
+        "Versions", sys.version_info >= (3, 11), f"hub {hub}, Python {version}, Dagster {dagster}", "Use 3.11+"
+    )
 
 
 def _disk(settings: Settings) -> Finding:
@@ -113,12 +115,14 @@ def _lag(connection: Connection) -> Finding:
         " landing_offsets n where n.topic = o.topic) or caught_up_at > now() - interval '1 hour' order by 1, 2"
     ).fetchall()
     now = datetime.now(UTC)
-    behind = [f"{topic}[{number}]" for topic, number, at in rows if topic != "rest" and (at is None or now - at > _MOST_LAG)]
+    behind = [
+        f"{topic}[{number}]" for topic, number, at in rows if topic != "rest" and (at is None or now - at > _MOST_LAG)
+    ]
     return Finding(
         "Landing",
         not behind,
         f"{len(rows)} partitions, {len(behind)} behind" + (f": {', '.join(behind)}" if behind else ""),
-        "Is `lah land` running (`lah up` starts it)? Its log says what it waits for; more processes need LAH_CONSUMER_GROUP",
+        "Is `lah land` running (`lah up` starts it)? Its log says what it waits for",
     )
 
 
@@ -151,7 +155,9 @@ def _processes(settings: Settings) -> list[Finding]:
         return [Finding("Processes", True, f"none started from {settings.home} on {socket.gethostname()}")]
     ports = {"Dagster UI": state.dagster_url, "API": state.api_url}
     return [
-        Finding(name, not is_free(int(url.rsplit(":", 1)[1])), url, "Read its log in LAH_HOME/logs; `lah down && lah up`")
+        Finding(
+            name, not is_free(int(url.rsplit(":", 1)[1])), url, "Read its log in LAH_HOME/logs; `lah down && lah up`"
+        )
         for name, url in ports.items()
         if url
     ]

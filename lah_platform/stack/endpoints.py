@@ -54,7 +54,9 @@ def database_url(settings: Settings) -> str:
         return settings.database_url.get_secret_value()
     state = read_state(settings)
     if state is None or state.postgres_port is None:
-        raise ConfigurationError("The embedded PostgreSQL is not running", _NOT_RUNNING.format(variable="LAH_DATABASE_URL"))
+        raise ConfigurationError(
+            "The embedded PostgreSQL is not running", _NOT_RUNNING.format(variable="LAH_DATABASE_URL")
+        )
     return EmbeddedPostgres(settings.home / "postgres", port=state.postgres_port).url
 
 
@@ -66,5 +68,7 @@ def kafka_bootstrap(settings: Settings) -> str:
         return settings.kafka_bootstrap
     state = read_state(settings)
     if state is None or state.broker_port is None:
-        raise ConfigurationError("The embedded broker is not running", _NOT_RUNNING.format(variable="LAH_KAFKA_BOOTSTRAP"))
+        raise ConfigurationError(
+            "The embedded broker is not running", _NOT_RUNNING.format(variable="LAH_KAFKA_BOOTSTRAP")
+        )
     return f"127.0.0.1:{state.broker_port}"

@@ -13,7 +13,10 @@ _DAGSTER_SCHEMA = "dagster"
 
 
 def dagster_postgres_url(database_url: str) -> str:
-    """Dagster's storage in the hub's database, schema `dagster`; the driver is named because SQLAlchemy 2.1 else picks another."""
+    """Dagster's storage in the hub's database, schema `dagster`.
+
+    The driver is named because SQLAlchemy 2.1 reads a bare postgresql:// as psycopg 3, with which event writes fail.
+    """
     bare = database_url.split("://", 1)[1]
     joint = "&" if "?" in bare else "?"
     return f"postgresql+psycopg2://{bare}{joint}options=-csearch_path%3D{_DAGSTER_SCHEMA}"

@@ -188,7 +188,9 @@ def _run(hub: Supervisor, connection: Connection, table: str) -> None:
     def finished() -> bool:
         state, run_id = state_of(connection, request)
         if state == "failed":
-            raise StackError(f"The run for '{table}' failed", f"Open {hub.dagster_url}/runs/{run_id or ''} and read why")
+            raise StackError(
+                f"The run for '{table}' failed", f"Open {hub.dagster_url}/runs/{run_id or ''} and read why"
+            )
         return bool(state == "succeeded")
 
     _wait(hub, "dagster-daemon", finished, _RUN_SECONDS)

@@ -91,13 +91,12 @@ def _plan(
     keeps_times: bool,
 ) -> ReplayPlan:
     if source == "all" or source in TRACES:
-        return ReplayPlan.of_traces(
-            end=end, run_id=run, traces_dir=settings.traces_dir(), source=source, events=events
-        )
+        return ReplayPlan.of_traces(end=end, run_id=run, traces_dir=settings.traces_dir(), source=source, events=events)
     path = Path(source)
     if not path.exists():
         raise ConfigurationError(
-            f"{source} is neither a file nor a trace", f"Name a CSV or Parquet file, 'all', or one of {', '.join(TRACES)}"
+            f"{source} is neither a file nor a trace",
+            f"Name a CSV or Parquet file, 'all', or one of {', '.join(TRACES)}",
         )
     return ReplayPlan.of_file(path, mapping or {}, end=end, run_id=run, is_shifted=not keeps_times, events=events)
 

@@ -57,7 +57,7 @@ class _Service:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 - our own loopback address
+        with urllib.request.urlopen(url, timeout=2) as response:
             return bool(response.status < 500)
     except (urllib.error.URLError, OSError):
         return False
@@ -101,7 +101,9 @@ class Supervisor:
             self._report("PostgreSQL ended, starting it again")
             self._postgres.start()
         if self._broker and self._broker.has_ended:
-            self._report("The embedded broker ended, starting it again; what it held in memory and was not landed is lost")
+            self._report(
+                "The embedded broker ended, starting it again; what it held in memory and was not landed is lost"
+            )
             self._broker.start()
             ensure_topic(self._broker.bootstrap, self._settings.topic, self._settings.topic_partitions)
             next(service for service in self._services if service.name == "landing").child.stop()  # type: ignore[union-attr]
@@ -188,7 +190,9 @@ class Supervisor:
             self.database_url = settings.database_url.get_secret_value()
         self._timed("Schema", self._migrate)
         if settings.has_embedded_broker:
-            self._broker = EmbeddedBroker(settings.home / "broker", port=port(settings.broker_port, "the embedded broker"))
+            self._broker = EmbeddedBroker(
+                settings.home / "broker", port=port(settings.broker_port, "the embedded broker")
+            )
             self._timed("Broker", self._broker.start)
             self.bootstrap = self._broker.bootstrap
         elif settings.has_broker:
@@ -237,7 +241,9 @@ class Supervisor:
         if self.bootstrap:
             self._add("landing", [*python, "lah_platform.cli", "land"], lambda: True)
         self._add("code", [*code, "-p", str(code_port), "-m", "assets.definitions"], lambda: not is_free(code_port))
-        self._add("marts", [*code, "-p", str(marts_port), "-m", "assets.marts_definitions"], lambda: not is_free(marts_port))
+        self._add(
+            "marts", [*code, "-p", str(marts_port), "-m", "assets.marts_definitions"], lambda: not is_free(marts_port)
+        )
         self._add(
             "dagster-webserver",
             [*python, "dagster_webserver", "-h", "127.0.0.1", "-p", str(dagster_port), *workspace],
@@ -260,9 +266,13 @@ class Supervisor:
             if service.name in first:
                 self._launch(service)
         if is_stale():
-            build_manifest()
+            build_manifest(url=self.database_url)
         later = [service for service in self._services if service.name not in first]
-        for name in ("marts", "dagster-webserver", "dagster-daemon"):  # the last two load their locations once, at start
+        for name in (
+            "marts",
+            "dagster-webserver",
+            "dagster-daemon",
+        ):  # the last two load their locations once, at start
             service = next(each for each in later if each.name == name)
             if name == "dagster-webserver":
                 for code in self._services:
@@ -336,7 +346,7 @@ def stop_stack(settings: Settings) -> bool:
         if not wait_until(lambda: read_state(settings) is None, seconds=2 * _STOP_SECONDS):
             raise StackError(
                 f"The hub (process {state.supervisor_pid}) did not stop in {2 * _STOP_SECONDS:g} s",
-                f"Read {settings.home / 'logs'}, or end it with `kill -9 {state.supervisor_pid}` and run `lah down` again",
+                f"Read {settings.home / 'logs'}, or `kill -9 {state.supervisor_pid}` and run `lah down` again",
             )
         return True
     stop_orphans(settings)

@@ -25,7 +25,9 @@ BACKFILL_TABLES: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 
-def request_backfill(connection: Connection, request_id: UUID, *, table: str, start: date, end: date, actor: str) -> None:
+def request_backfill(
+    connection: Connection, request_id: UUID, *, table: str, start: date, end: date, actor: str
+) -> None:
     """Ask for the UTC days `start` to `end` (included) of `table`, one of BACKFILL_TABLES.
 
     Raises ConfigurationError when the period is empty.
@@ -36,7 +38,13 @@ def request_backfill(connection: Connection, request_id: UUID, *, table: str, st
     with connection.transaction():
         connection.execute(_Q["request_backfill"], days)
         record(
-            connection, actor, "backfill", "table", table, "*", {"request": str(request_id), "from": f"{start}", "to": f"{end}"}
+            connection,
+            actor,
+            "backfill",
+            "table",
+            table,
+            "*",
+            {"request": str(request_id), "from": f"{start}", "to": f"{end}"},
         )
 
 

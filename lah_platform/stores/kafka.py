@@ -214,4 +214,3 @@ def produce_all(
         raise ConfigurationError(f"The broker did not take everything: {reason}", "Check the broker, then try again")
     on_produced(count)
     return count
-

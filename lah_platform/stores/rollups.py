@@ -182,7 +182,8 @@ def _write(connection: Connection, to: Window, rows: pl.DataFrame, now: datetime
     values = [name for name in _ROW_COLUMNS if name not in _KEY]
     statement = sql.SQL(
         "insert into {table} as r ({columns}, revision, computed_at) select {columns}, 1, %(now)s from rollup_stage"
-        " on conflict (bucket_start, series_id, metric) do update set {sets}, revision = r.revision + 1, computed_at = %(now)s"
+        " on conflict (bucket_start, series_id, metric)"
+        " do update set {sets}, revision = r.revision + 1, computed_at = %(now)s"
         " where ({old}) is distinct from ({new})"
     ).format(
         table=sql.Identifier(to.table),
@@ -201,7 +202,8 @@ def _replace(
     connection.execute(
         sql.SQL(
             "delete from {} r where bucket_start >= %(start)s and bucket_start < %(end)s and not exists"
-            " (select from rollup_stage s where (s.bucket_start, s.series_id, s.metric) = (r.bucket_start, r.series_id, r.metric))"
+            " (select from rollup_stage s"
+            " where (s.bucket_start, s.series_id, s.metric) = (r.bucket_start, r.series_id, r.metric))"
         ).format(sql.Identifier(to.table)),
         {"start": start, "end": end},
     )

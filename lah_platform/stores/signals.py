@@ -62,6 +62,27 @@ _ANOMALIES: dict[str, Any] = (
     | dict.fromkeys(["event_type", "subtype", "model"], pl.String)
 )
 
+_CORRELATION_TYPES = {
+    "correlation_id": "uuid",
+    "tenant": "text",
+    "correlation_type": "text",
+    "started_at": "timestamptz",
+    "ended_at": "timestamptz",
+    "strength": "float8",
+    "confidence": "float8",
+    "explanation": "text",
+    "detected_at": "timestamptz",
+}
+_MEMBER_TYPES = {
+    "correlation_id": "uuid",
+    "position": "int4",
+    "role": "text",
+    "member_type": "text",
+    "member_id": "text",
+    "metric": "text",
+    "at": "timestamptz",
+}
+
 
 def read_points(
     connection: Connection, window: str, measure: str, metrics: Sequence[str], start: datetime, end: datetime
@@ -76,7 +97,7 @@ def read_points(
         "select s.tenant, r.series_id, s.event_type, s.subtype, s.model, r.metric, r.bucket_start, {value} as value,"
         " r.count, r.hist_keys, r.hist_counts from {table} r join series s using (series_id)"
         " where r.metric = any(%(metrics)s) and r.bucket_start >= %(start)s and r.bucket_start < %(end)s"
-    ).format(value=sql.SQL(_MEASURES[measure]), table=sql.Identifier(window_named(window).table))  # type: ignore[arg-type]
+    ).format(value=sql.SQL(_MEASURES[measure]), table=sql.Identifier(window_named(window).table))
     return read_frame(connection, statement, {"metrics": list(metrics), "start": start, "end": end}, schema=_POINTS)
 
 
@@ -116,9 +137,9 @@ def write_anomalies(
 
 def write_forecasts(connection: Connection, frame: pl.DataFrame, *, window: str, computed_at: datetime) -> int:
     """Replace the forecasts of every series and metric in `frame`; returns how many rows were written."""
-    rows = frame.with_columns(
-        window_name=pl.lit(window), computed_at=pl.lit(computed_at).cast(_TIME)
-    ).join(_tenants(connection, frame), on="series_id", how="left")
+    rows = frame.with_columns(window_name=pl.lit(window), computed_at=pl.lit(computed_at).cast(_TIME)).join(
+        _tenants(connection, frame), on="series_id", how="left"
+    )
     replaced = [
         {"series_id": series_id, "metric": metric, "window": window}
         for series_id, metric in frame.select("series_id", "metric").unique().rows()
@@ -143,8 +164,8 @@ def write_correlations(
         copy_rows(
             connection,
             "correlations",
-            "correlation_id tenant correlation_type started_at ended_at strength confidence explanation detected_at".split(),
-            "uuid text text timestamptz timestamptz float8 float8 text timestamptz".split(),
+            list(_CORRELATION_TYPES),
+            list(_CORRELATION_TYPES.values()),
             [
                 (c.correlation_id, c.tenant, c.correlation_type, c.started_at, c.ended_at)
                 + (c.strength, c.confidence, c.explanation, detected_at)
@@ -154,8 +175,8 @@ def write_correlations(
         copy_rows(
             connection,
             "correlation_members",
-            "correlation_id position role member_type member_id metric at".split(),
-            "uuid int4 text text text text timestamptz".split(),
+            list(_MEMBER_TYPES),
+            list(_MEMBER_TYPES.values()),
             [
                 (c.correlation_id, position, m.role, m.member_type, m.member_id, m.metric, m.at)
                 for c in kept

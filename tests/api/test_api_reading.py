@@ -120,6 +120,7 @@ def test_pages_of_any_size_add_up_to_the_whole_list_in_order(seeded: Api, limit:
             page = client.get(path, params={**asked, "limit": limit} | ({"cursor": cursor} if cursor else {})).json()
             assert 0 < len(page["items"]) <= limit
             pages += page["items"]
+            assert len(pages) <= len(whole["items"]), path  # a cursor that stands still would page for ever
             cursor = page["next_cursor"]
             if cursor is None:
                 break

@@ -33,13 +33,13 @@ from tests.forecasts.simulation import (
 def test_intervals_hold_the_future_about_as_often_as_they_say(
     draw: Callable[[np.random.Generator, int], Floats], methods: set[str]
 ) -> None:
-    past, future = simulate(draw, past=144, future=24, series=16, seed=5)
+    past, future = simulate(draw, past=120, future=24, series=12, seed=5)
     frame = forecast(past, step=HOUR, horizon=24, level=0.9).join(future, on=["series_id", "target_start"])
     held = frame.group_by("method").agg(
         coverage=((pl.col("lower") <= pl.col("actual")) & (pl.col("actual") <= pl.col("upper"))).mean(), rows=pl.len()
     )
     assert set(held["method"]) == methods
-    assert (held["rows"] == 16 * 24).all()
+    assert (held["rows"] == 12 * 24).all()
     for method, coverage in held.select("method", "coverage").iter_rows():
         assert 0.8 <= coverage <= 0.99, (method, coverage)
 

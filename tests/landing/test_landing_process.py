@@ -14,8 +14,8 @@ import pytest
 from lah_platform.replay.plan import ReplayPlan
 from lah_platform.settings import PROJECT_ROOT
 from lah_platform.stores.embedded.broker import EmbeddedBroker
-from lah_platform.stores.embedded.process import Child, wait_until
 from lah_platform.stores.embedded.postgres import EmbeddedPostgres, binaries
+from lah_platform.stores.embedded.process import Child, wait_until
 from lah_platform.stores.kafka import ensure_topic, make_producer, produce_all
 from lah_platform.stores.postgres import Connection, connect
 from lah_platform.stores.rollups import tick
@@ -61,7 +61,9 @@ def lander(database: str, broker: EmbeddedBroker, topic: str, tmp_path: Path) ->
 
 
 def _landed(connection: Connection, topic: str) -> int:
-    (count,) = connection.execute("select coalesce(sum(received), 0)::int from ledger where topic = %s", (topic,)).fetchone() or (0,)
+    (count,) = connection.execute(
+        "select coalesce(sum(received), 0)::int from ledger where topic = %s", (topic,)
+    ).fetchone() or (0,)
     return int(count)
 
 
@@ -92,8 +94,8 @@ def test_killed_again_and_again_in_the_middle_of_a_replay_it_ends_with_the_same_
     assert wait_until(lambda: _landed(connection, topic) >= sent, seconds=60), lander.child.log_tail()
     assert _totals(connection) == tuple(plan.expected)
     gaps = connection.execute(
-        "select count(*) from (select from_offset, lag(to_offset) over (partition by partition order by from_offset) as before"
-        " from landing_batches) b where before <> from_offset"
+        "select count(*) from (select from_offset, lag(to_offset) over w as before from landing_batches"
+        " window w as (partition by partition order by from_offset)) b where before <> from_offset"
     ).fetchone()
     assert gaps == (0,)
     while tick(connection, now=datetime.now(UTC)).partials:

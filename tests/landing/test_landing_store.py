@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -56,26 +58,24 @@ def test_however_repeats_and_bad_records_are_batched_each_event_is_stored_once_a
     connection.execute(
         "truncate events, dead_letters, ledger, landing_batches, landing_offsets, rollup_partials, series"
     )
-    store = PostgresLanding(database)
     values = [_BAD if number is None else message(number) for number in numbers]
-    offset, outcomes = store.adopt(_P0, 0), Counter[str]()
-    position = 0
-    for cut in cuts * 30:
-        if position >= len(values):
-            break
-        part = values[position : position + cut]
-        landed = store.land(_batch(_P0, offset, part))
-        outcomes.update(landed.outcomes)
-        offset, position = offset + len(part), position + cut
+    with closing(PostgresLanding(database)) as store:
+        offset, outcomes = store.adopt(_P0, 0), Counter[str]()
+        for cut in cuts * 30:
+            part = values[offset : offset + cut]
+            if part:
+                outcomes.update(store.land(_batch(_P0, offset, part)).outcomes)
+                offset += len(part)
     good = [number for number in numbers if number is not None]
     expected = (len(numbers), len(set(good)), len(good) - len(set(good)), len(numbers) - len(good))
     stored = connection.execute("select count(*) from events").fetchone()
-    store.close()
     assert stored == (len(set(good)),)
     assert (outcomes.total(), outcomes["stored"], outcomes["duplicate"], outcomes["dead_lettered"]) == expected
     if numbers:
         assert _ledger(connection) == expected
-        partials = connection.execute("select coalesce(sum(count), 0)::int from rollup_partials where metric = 'events'")
+        partials = connection.execute(
+            "select coalesce(sum(count), 0)::int from rollup_partials where metric = 'events'"
+        )
         assert partials.fetchone() == (len(set(good)),), "partials must cover exactly the rows that were inserted"
 
 
@@ -121,14 +121,18 @@ def test_a_record_the_database_refuses_becomes_a_dead_letter_and_the_rest_lands(
     ranges = connection.execute("select from_offset, to_offset from landing_batches order by 1").fetchall()
     assert ranges[0][0] == 0
     assert ranges[-1][1] == 8
-    assert all(a[1] == b[0] for a, b in zip(ranges, ranges[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in pairwise(ranges))
 
 
-def test_a_dead_letter_names_field_and_reason_and_keeps_its_bytes(store: PostgresLanding, connection: Connection) -> None:
+def test_a_dead_letter_names_field_and_reason_and_keeps_its_bytes(
+    store: PostgresLanding, connection: Connection
+) -> None:
     store.adopt(_P0, 0)
     bad = message(1).replace(b'"info"', b'"loud"')
     store.land(_batch(_P0, 0, [bad, None]))
-    rows = connection.execute("select field, reason, raw, topic, partition, record_offset from dead_letters order by 6").fetchall()
+    rows = connection.execute(
+        "select field, reason, raw, topic, partition, record_offset from dead_letters order by 6"
+    ).fetchall()
     assert rows[0][0] == "severity"
     assert "loud" in rows[0][1]
     assert (bytes(rows[0][2]), *rows[0][3:]) == (bad, "t", 0, 0)
@@ -142,7 +146,7 @@ def test_a_replayed_dead_letter_is_counted_once_however_often_it_is_replayed(
     store.land(_batch(_P0, 0, [message(1), message(2, schema_version="2.0.0"), message(1, schema_version="2.0.0")]))
     assert _ledger(connection) == (3, 1, 0, 2)
 
-    def fixed(raw: bytes | None, now: object) -> object:
+    def fixed(raw: bytes | None, _now: object) -> object:
         return decode_now((raw or b"").replace(b"2.0.0", b"1.9.0"), NOW)
 
     series = SeriesBook(100)
@@ -152,7 +156,9 @@ def test_a_replayed_dead_letter_is_counted_once_however_often_it_is_replayed(
         assert [result.outcome for result in results] == ["stored", "duplicate"]
     assert _ledger(connection) == (3, 2, 1, 0)
     assert pending(connection) == []
-    balance = connection.execute("select tenant, received, stored, duplicate, dead_lettered from ledger where received <> 0")
+    balance = connection.execute(
+        "select tenant, received, stored, duplicate, dead_lettered from ledger where received <> 0"
+    )
     assert balance.fetchall() == [("acme", 3, 2, 1, 0)]
 
 
@@ -173,7 +179,8 @@ def test_past_a_tenants_limit_new_series_share_one_and_nothing_is_lost(database:
     store.land(_batch(_P0, 5, [message(9, tenant="globex")]))
     store.close()
     rows = connection.execute(
-        "select s.tenant, s.environment, count(*) from events join series s using (series_id) group by 1, 2 order by 1, 2"
+        "select s.tenant, s.environment, count(*) from events join series s using (series_id)"
+        " group by 1, 2 order by 1, 2"
     ).fetchall()
     assert rows == [("acme", "__other__", 3), ("acme", "env0", 1), ("acme", "env1", 1), ("globex", "production", 1)]
 

@@ -46,7 +46,13 @@ def demo(tmp_path_factory: pytest.TempPathFactory, traces: Path) -> Demo:
     }
     command = [sys.executable, "-m", "lah_platform.cli", "demo", "--events", f"{_EVENTS}", "--exit", "--json"]
     done = subprocess.run(
-        command, env=environment, cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=_DEADLINE_SECONDS, check=False
+        command,
+        env=environment,
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        timeout=_DEADLINE_SECONDS,
+        check=False,
     )
     last = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else "{}"
     outside = watched.read_text(encoding="utf-8") if watched.exists() else ""
@@ -84,7 +90,7 @@ def test_every_window_and_measure_equals_a_naive_recomputation_from_the_events(d
     assert tables.execute("select count(*) from events").fetchone() == (demo.summary["stored"],)
 
 
-def test_daily_costs_equal_the_events_to_the_last_digit(demo: Demo, tables: Connection) -> None:
+def test_daily_costs_equal_the_events_to_the_last_digit(tables: Connection) -> None:
     events = tables.execute("select sum(cost_usd) from events where event_type = 'cost'").fetchone()
     costs = tables.execute("select sum(reported_usd) + sum(other_usd) from cost_daily").fetchone()
     assert events == costs

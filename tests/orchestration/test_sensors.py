@@ -20,7 +20,7 @@ from lah_platform.stores.rollups import pending, tick
 from sensors.backfill_requests import REQUEST_TAG
 from sensors.failed_partitions import failed_partitions
 from sensors.landing_progress import landing_progress
-from tests.landing.messages import NOW, message
+from tests.landing.messages import NOW, api_cost, message
 from tests.rollups.recount import assert_rollups_equal_recount
 
 _P = Partition("t", "one", 0)
@@ -81,8 +81,7 @@ def test_a_past_day_that_late_events_changed_is_computed_again_and_no_other(
     now = connection.execute("select date_trunc('day', now()) - interval '3 days'").fetchone()
     assert now is not None
     shift = (NOW - now[0]).total_seconds() / 60
-    cost = {"payload_type": "cost", "data": {"cost_type": "api_cost", "provider": "p", "api_endpoint": "/", "request_count": 1}
-            | {"cost_per_request": 1, "total_cost_usd": 1, "billing_period": "2026-03"}}  # fmt: skip
+    cost = {"payload_type": "cost", "data": api_cost(1)}
     clock = datetime.now(UTC)
     _land(database, [message(1, minutes_ago=shift, event_type="cost", payload=cost)], clock)
     _land(database, [message(2, minutes_ago=shift - 1440, event_type="cost", payload=cost)], clock)
@@ -137,5 +136,7 @@ def test_failed_days_are_named_with_the_command_that_repairs_them(
     costs = verdicts["cost_daily"]
     assert isinstance(costs, dg.AssetCheckEvaluation)
     assert (costs.check_name, costs.passed) == (CHECK_NAME, False)
-    assert f"lah backfill cost_daily --from {yesterday[0]} --to {yesterday[0]}" in str(costs.metadata["what_to_do"].value)
+    assert f"lah backfill cost_daily --from {yesterday[0]} --to {yesterday[0]}" in str(
+        costs.metadata["what_to_do"].value
+    )
     assert isinstance(failed_partitions(_context(instance, hub, result.cursor)), dg.SkipReason)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -17,7 +18,7 @@ from lah_platform.stack.landing_process import decode_now
 from lah_platform.stores.landing import PostgresLanding
 from lah_platform.stores.postgres import Connection, connect
 from lah_platform.stores.rollups import advance_watermark, pending, recompute_day, recompute_days, tick
-from tests.landing.messages import NOW, message
+from tests.landing.messages import NOW, api_cost, message
 from tests.rollups.recount import assert_rollups_equal_recount
 
 _P = Partition("t", "one", 0)
@@ -46,7 +47,14 @@ def test_any_order_of_landing_repeats_late_events_ticks_and_recomputations_gives
     data: st.DataObject, database: str, connection: Connection
 ) -> None:
     connection.execute(f"truncate {_TABLES}".encode())
-    store = PostgresLanding(database)
+    with closing(PostgresLanding(database)) as store:
+        _arrive(data, store, connection)
+    while tick(connection, now=NOW).partials:
+        pass
+    assert_rollups_equal_recount(connection)
+
+
+def _arrive(data: st.DataObject, store: PostgresLanding, connection: Connection) -> None:
     steps = data.draw(st.lists(st.sampled_from(["land", "tick", "small tick", "recompute"]), min_size=2, max_size=10))
     for step in steps:
         if step == "land":
@@ -59,10 +67,6 @@ def test_any_order_of_landing_repeats_late_events_ticks_and_recomputations_gives
             recompute_day(connection, data.draw(st.sampled_from(days)), now=NOW)
         elif step != "recompute":
             tick(connection, now=NOW, max_partials=50_000 if step == "tick" else 3)
-    while tick(connection, now=NOW).partials:
-        pass
-    store.close()
-    assert_rollups_equal_recount(connection)
 
 
 def test_a_recomputation_beside_a_tick_counts_nothing_twice(database: str, connection: Connection) -> None:
@@ -118,7 +122,8 @@ def test_a_late_event_raises_the_revision_of_its_own_windows_only(database: str,
     store.close()
     tick(connection, now=NOW)
     rows = connection.execute(
-        "select bucket_start < %s, metric, count, revision from rollup_1h order by 1, 2", (NOW - timedelta(minutes=100),)
+        "select bucket_start < %s, metric, count, revision from rollup_1h order by 1, 2",
+        (NOW - timedelta(minutes=100),),
     ).fetchall()
     assert rows == [
         (False, "events", 1, 1),
@@ -153,10 +158,9 @@ def test_erased_events_leave_the_rollups_after_a_recomputation(database: str, co
 def test_costs_add_up_to_the_last_digit(database: str, connection: Connection) -> None:
     amounts = [Decimal("0.1"), Decimal("0.2"), Decimal("0.000000000001"), Decimal("123456.789012345678")]
     payloads = [
-        {"payload_type": "cost", "data": {"cost_type": "api_cost", "provider": "p", "api_endpoint": "/", "request_count": 1}
-         | {"cost_per_request": 0, "total_cost_usd": float(amount) if i < 2 else f"{amount}", "billing_period": "2026-03"}}
+        {"payload_type": "cost", "data": api_cost(float(amount) if i < 2 else f"{amount}")}
         for i, amount in enumerate(amounts)
-    ]  # fmt: skip
+    ]
     store = PostgresLanding(database)
     _land(store, [message(i, event_type="cost", payload=payload) for i, payload in enumerate(payloads)])
     store.close()

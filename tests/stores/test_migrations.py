@@ -59,7 +59,9 @@ def test_a_failing_migration_leaves_the_database_at_the_one_before(server: Embed
         assert own.execute("select to_regclass('lah.half')").fetchone() == (None,)
 
 
-def test_a_migration_that_was_changed_after_release_is_refused_by_name(server: EmbeddedPostgres, tmp_path: Path) -> None:
+def test_a_migration_that_was_changed_after_release_is_refused_by_name(
+    server: EmbeddedPostgres, tmp_path: Path
+) -> None:
     path = tmp_path / "0001_good.sql"
     path.write_text("create table lah.good (a int)")
     with connect(_empty_database(server, "changed")) as own:
