@@ -19,7 +19,7 @@ from sensors.backfill_requests import backfill_sensor
 
 __all__ = ["build_defs", "defs"]
 
-_AUTOMATION_SECONDS = 30  # how often is asked whether a mart is due: so long after the day's costs it starts at most
+_AUTOMATION_SECONDS = 10  # how often is asked whether a mart is due: so long after the day's costs it starts at most
 
 # What the marts read and no code location computes as an asset
 _READ_ONLY = [

@@ -20,6 +20,8 @@ __all__ = ["MEASURES", "anomalies", "correlations", "forecasts"]
 _WINDOW = "1h"
 _STEP = timedelta(hours=1)
 _HISTORY = timedelta(days=28)  # four weeks: enough for the hour of week
+_EVIDENCE = timedelta(days=14)  # what correlations look back on: rates from a day would be guesses
+_LONGEST_EPISODE = timedelta(days=7)  # so much after the period is read, so that its last episodes are whole
 _HORIZON = 48
 
 # What is judged of each metric: totals of what adds up, the tail of what people wait for, the mean of gauges
@@ -66,9 +68,9 @@ def _complete_until(end: datetime) -> datetime:
 
 @dg.multi_asset(name="compute_anomalies", specs=[_ANOMALIES], backfill_policy=dg.BackfillPolicy.single_run())
 def anomalies(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Detect on the run's days with four weeks of history before them, and replace these days' episodes."""
+    """Detect on the run's days with four weeks of history before them, and replace the episodes that touch them."""
     start, end = period_of(context)
-    until, started = _complete_until(end), time.monotonic()
+    until, started = _complete_until(end + _LONGEST_EPISODE), time.monotonic()
     with hub.connection() as connection:
         points = _points(connection, MEASURES, start - _HISTORY, until)
         found = detect(points, window=_WINDOW, step=_STEP, until=until)
@@ -80,16 +82,16 @@ def anomalies(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeResu
 
 @dg.multi_asset(name="compute_correlations", specs=[_CORRELATIONS], backfill_policy=dg.BackfillPolicy.single_run())
 def correlations(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Correlate the run's days, and replace what started in them."""
+    """Correlate the run's days with what lies before them, and replace what ended in them."""
     start, end = period_of(context)
     until, started = _complete_until(end), time.monotonic()
     with hub.connection() as connection:
         report = correlate(
             CorrelationInputs(
-                events=signals.read_linked_events(connection, start, end),
-                anomalies=signals.read_anomalies(connection, start, end),
-                points=_points(connection, MEASURES, start, until),
-                covered_from=start,
+                events=signals.read_linked_events(connection, start - _EVIDENCE, end),
+                anomalies=signals.read_anomalies(connection, start - _EVIDENCE, end),
+                points=_points(connection, MEASURES, start - _HISTORY, until),
+                covered_from=start - _EVIDENCE,
                 covered_to=end,
             )
         )

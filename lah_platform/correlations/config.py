@@ -24,7 +24,7 @@ class CorrelationConfig:
     shape_hours: int = 48
     min_similarity: float = 0.8
     max_series: int = 200
-    """Series compared per tenant: 19,900 pairs, about 0.2 s."""
+    """Series compared per tenant: 19,900 pairs of six weeks took 1 s of a busy core."""
     max_anomalies: int = 2000
     """Anomalies looked at per tenant, the latest ones."""
     max_events: int = 2000

@@ -110,9 +110,13 @@ class CorrelationReport:
 def correlation_id(correlation_type: CorrelationType, tenant: str, anchors: Sequence[Member]) -> UUID:
     """UUIDv5 of the type, the tenant and the members that define the correlation, in any order.
 
-    A cluster is defined by what began it, so it keeps its id while it grows; a pair by both.
+    A cluster is defined by what began it, so it keeps its id while it grows. A pair of series is defined by both and
+    by the period they were compared over: the same pair a day later is another finding, beside the first.
     """
-    names = sorted("\x1e".join((m.member_type, m.member_id, m.metric)) for m in anchors)
+    names = sorted(
+        "\x1e".join((m.member_type, m.member_id, m.metric, m.at.isoformat() if m.member_type == "series" else ""))
+        for m in anchors
+    )
     return uuid5(_NAMESPACE, "\x1f".join((correlation_type, tenant, *names)))
 
 

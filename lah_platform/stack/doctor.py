@@ -111,8 +111,8 @@ def _ledger(connection: Connection) -> Finding:
 
 def _lag(connection: Connection) -> Finding:
     rows = connection.execute(
-        "select topic, partition, caught_up_at from landing_offsets o where updated_at = (select max(updated_at) from"
-        " landing_offsets n where n.topic = o.topic) or caught_up_at > now() - interval '1 hour' order by 1, 2"
+        "select topic, partition, caught_up_at from landing_offsets o where topic_id = (select n.topic_id from"
+        " landing_offsets n where n.topic = o.topic order by n.updated_at desc limit 1) order by 1, 2"
     ).fetchall()
     now = datetime.now(UTC)
     behind = [

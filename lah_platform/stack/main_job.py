@@ -120,17 +120,12 @@ def run_main_job(
         sent = timed("replay", send)
         everything = before + sent.messages
         timed("landing", lambda: _wait(hub, "landing", lambda: _received(connection) >= everything, _LANDING_SECONDS))
+        if sent.was_loaded and not summarise(connection, settings).missing():
+            return _described(summarise(connection, settings), sent.description, stages, hub)
         timed("rollups", lambda: _wait(hub, "code", lambda: pending(connection) == 0, _ROLLUP_SECONDS))
         timed("costs, signals, checks, report", lambda: _run(hub, connection, "daily"))
         timed("marts", lambda: _wait(hub, "marts", lambda: _has_fresh_marts(hub), _RUN_SECONDS))
-        summary = summarise(connection, settings)
-    summary.never_materialized = sorted(
-        name for name, at in materialized_at(hub.dagster_url).items() if not at and name not in _NOT_OURS_TO_MAKE
-    )
-    summary.source = sent.description
-    summary.stage_seconds = stages
-    summary.resident_mib = hub.resident_bytes() // 2**20
-    return summary
+        return _described(summarise(connection, settings), sent.description, stages, hub)
 
 
 def summarise(connection: Connection, settings: Settings) -> Summary:
@@ -167,6 +162,16 @@ def _marts(connection: Connection) -> dict[str, int]:
         (count,) = connection.execute(statement).fetchone() or (0,)
         rows[name] = count
     return rows
+
+
+def _described(summary: Summary, source: str, stages: dict[str, float], hub: Supervisor) -> Summary:
+    summary.never_materialized = sorted(
+        name for name, at in materialized_at(hub.dagster_url).items() if not at and name not in _NOT_OURS_TO_MAKE
+    )
+    summary.source = source
+    summary.stage_seconds = stages
+    summary.resident_mib = hub.resident_bytes() // 2**20
+    return summary
 
 
 def _received(connection: Connection) -> int:

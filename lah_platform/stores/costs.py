@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import polars as pl
 
-from lah_platform.costs.daily import COST_DAILY_SCHEMA, daily_costs
+from lah_platform.costs.daily import daily_costs
 from lah_platform.costs.price_book import PriceBook, PriceRow
 from lah_platform.costs.pricing import priced
 from lah_platform.costs.requests import COST_EVENTS_SCHEMA, cost_rows
@@ -21,13 +21,6 @@ __all__ = ["compute_cost_daily", "load_price_book", "read_price_book"]
 
 _Q = queries("costs")
 _ROWS_A_CHUNK = 50_000  # Python holds so many events at once; the day's frame is several times as compact
-_TYPES: dict[pl.DataType, str] = {
-    pl.Date(): "date",
-    pl.String(): "text",
-    pl.Int64(): "int8",
-    pl.Decimal(38, 12): "numeric",
-}
-_COPY_TYPES = {name: _TYPES[dtype] for name, dtype in COST_DAILY_SCHEMA.items()} | {"computed_at": "timestamptz"}
 
 
 def load_price_book(connection: Connection, rows: Iterable[PriceRow]) -> int:
@@ -71,7 +64,7 @@ def compute_cost_daily(
         for number in range((day_to - day_from).days + 1):
             rows = cost_rows(_events(connection, day_from + timedelta(days=number)))
             table = daily_costs(priced(rows, book)).with_columns(computed_at=pl.lit(computed_at or now))
-            written += copy_frame(connection, "cost_daily", table, _COPY_TYPES)
+            written += copy_frame(connection, "cost_daily", table, table.columns)
     return written
 
 

@@ -32,6 +32,7 @@ _MEASURES = {  # measure: its SQL on a rollup row
     "avg": "mean",
     "min": "min",
     "max": "max",
+    "stddev": "case when count > 1 then sqrt(m2 / (count - 1)) end",
     "p50": "p50",
     "p95": "p95",
     "p99": "p99",
@@ -131,12 +132,16 @@ def write_anomalies(
         detected_at=pl.lit(detected_at).cast(_TIME),
     ).join(_tenants(connection, kept), on="series_id", how="left")
     with connection.transaction():
+        connection.execute(_Q["lock"], {"table": "anomalies"})
         connection.execute(_Q["delete_anomalies"], {"window": window, "start": period_from, "end": period_to})
         return copy_frame(connection, "anomalies", rows, ["anomaly_id", "tenant", *frame.columns, "detected_at"])
 
 
 def write_forecasts(connection: Connection, frame: pl.DataFrame, *, window: str, computed_at: datetime) -> int:
-    """Replace the forecasts of every series and metric in `frame`; returns how many rows were written."""
+    """Replace `window`'s forecasts, by every method, of the series and metrics in `frame`; returns how many rows.
+
+    A method that no longer applies to a series takes its earlier forecasts with it.
+    """
     rows = frame.with_columns(window_name=pl.lit(window), computed_at=pl.lit(computed_at).cast(_TIME)).join(
         _tenants(connection, frame), on="series_id", how="left"
     )
@@ -145,6 +150,7 @@ def write_forecasts(connection: Connection, frame: pl.DataFrame, *, window: str,
         for series_id, metric in frame.select("series_id", "metric").unique().rows()
     ]
     with connection.transaction():
+        connection.execute(_Q["lock"], {"table": "forecasts"})
         connection.cursor().executemany(_Q["delete_forecasts"], replaced)
         return copy_frame(connection, "forecasts", rows, ["tenant", "window_name", "computed_at", *frame.columns])
 
@@ -157,10 +163,16 @@ def write_correlations(
     period_to: datetime,
     detected_at: datetime,
 ) -> int:
-    """Replace the correlations that started in [period_from, period_to) UTC; returns how many were written."""
+    """Replace the correlations that started in [period_from, period_to) UTC; returns how many were written.
+
+    Those that started outside are passed over. A pair of series keeps its id while the period moves on: what is
+    stored under an id that is found again is replaced, whenever it started.
+    """
     kept = [each for each in correlations if period_from <= each.started_at < period_to]
     with connection.transaction():
-        connection.execute(_Q["delete_correlations"], {"start": period_from, "end": period_to})
+        connection.execute(_Q["lock"], {"table": "correlations"})
+        replaced = {"start": period_from, "end": period_to, "ids": [c.correlation_id for c in kept]}
+        connection.execute(_Q["delete_correlations"], replaced)
         copy_rows(
             connection,
             "correlations",

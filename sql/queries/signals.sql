@@ -18,6 +18,10 @@ select a.anomaly_id::text, a.tenant, a.series_id, a.metric, a.window_name, a.ano
 from anomalies a join series s using (series_id)
 where a.started_at >= %(start)s and a.started_at < %(end)s
 
+-- name: lock
+-- One writer of a signals table at a time: two at once would each insert the same rows.
+select pg_advisory_xact_lock(hashtextextended('lah.' || %(table)s, 0))
+
 -- name: delete_anomalies
 -- One window's episodes that started in a period, before they are written again.
 delete from anomalies where window_name = %(window)s and started_at >= %(start)s and started_at < %(end)s
@@ -27,8 +31,8 @@ delete from anomalies where window_name = %(window)s and started_at >= %(start)s
 delete from forecasts where series_id = %(series_id)s and metric = %(metric)s and window_name = %(window)s
 
 -- name: delete_correlations
--- Correlations that started in a period, before they are written again; members go with them.
-delete from correlations where started_at >= %(start)s and started_at < %(end)s
+-- Correlations that started in a period, and those found again, before they are written again; members go with them.
+delete from correlations where (started_at >= %(start)s and started_at < %(end)s) or correlation_id = any(%(ids)s)
 
 -- name: tenants_of_series
 -- The tenant of each series.

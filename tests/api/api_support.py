@@ -1,8 +1,11 @@
 """What the API's tests share: the app with a key for everyone, and rows to read."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +20,10 @@ from lah_platform.events.envelope import Event
 from lah_platform.events.examples import EXAMPLE_DATA, flat_example
 from lah_platform.events.rejection import Rejection
 from lah_platform.rollups.windows import WINDOWS
-from lah_platform.stores.postgres import Connection
+from lah_platform.settings import Settings
+from lah_platform.stores.doors import DirectDoor
+from lah_platform.stores.keys import EVERY_TENANT, ROLES, create_key
+from lah_platform.stores.postgres import Connection, connect, open_pool
 
 with warnings.catch_warnings():
     # Starlette wants its client built on httpx2, which no locked package brings
@@ -53,7 +59,33 @@ def decode_at_now(raw: bytes | None, _received_at: datetime) -> Event | Rejectio
     return decode(raw, now=NOW)
 
 
-def seed_events(api: Api, tenant: str) -> None:
+@contextmanager
+def running_api(url: str) -> Iterator[Api]:
+    """The app on the migrated database at `url`, with a key for every tenant and role."""
+    door = DirectDoor(url, decoder=decode_at_now)
+    with open_pool(url, application_name="test-api", max_size=4, statement_timeout_ms=15_000) as pool:
+        services = Services(pool=pool, door=door, settings=Settings(), secret=SECRET, clock=lambda: NOW)
+        keys = {}
+        with pool.connection() as connection:
+            for tenant, role in product((*TENANTS, EVERY_TENANT), ROLES):
+                if (tenant, role) != (EVERY_TENANT, "ingest"):
+                    _, keys[tenant, role] = create_key(
+                        connection, SECRET, tenant=tenant, role=role, label="test", actor="test"
+                    )
+        yield Api(create_app(services), services, keys, url)
+    door.close()
+
+
+def seed(api: Api) -> None:
+    """Rows of both tenants in every table that is served."""
+    with connect(api.url) as connection:
+        for place, tenant in enumerate(TENANTS):
+            _seed_events(api, tenant)
+            _seed_tables(connection, tenant, place)
+        _seed_common(connection)
+
+
+def _seed_events(api: Api, tenant: str) -> None:
     # The same event_id in both tenants: an id alone must never open another tenant's event
     events = [flat_example(subtype) for subtype in EXAMPLE_DATA]
     broken = {**flat_example("latency"), "severity": "loud"}
@@ -61,7 +93,7 @@ def seed_events(api: Api, tenant: str) -> None:
     assert (answer["accepted"], answer["rejected"]) == (len(events), 1)
 
 
-def seed_tables(connection: Connection, tenant: str, place: int) -> None:
+def _seed_tables(connection: Connection, tenant: str, place: int) -> None:
     start = datetime(2026, 1, 31, 8, 0, tzinfo=UTC)
     (series_id,) = connection.execute(
         "select series_id from series where tenant = %s and subtype = 'latency'", [tenant]
@@ -105,7 +137,7 @@ def seed_tables(connection: Connection, tenant: str, place: int) -> None:
     )
 
 
-def seed_common(connection: Connection) -> None:
+def _seed_common(connection: Connection) -> None:
     connection.execute(
         "insert into checks (checked_at, asset, check_name, severity, blocking, passed, checked_rows, failed_rows,"
         " observed, advice) values (%s, 'events', 'ids_are_unique', 'error', true, false, 100, 1, '{\"twice\": 1}',"

@@ -45,29 +45,29 @@ def _tenants_in(answer: Any) -> set[str]:
             return set()
 
 
-def test_every_route_of_the_app_has_a_declared_permission_and_every_declared_route_exists(api: Api) -> None:
-    served = {(method, route.path) for route in api.app.routes for method in route.methods}
+def test_every_route_of_the_app_has_a_declared_permission_and_every_declared_route_exists(served: Api) -> None:
+    served = {(method, route.path) for route in served.app.routes for method in route.methods}
     assert served == set(ROUTES)
 
 
-def test_an_app_with_an_undeclared_route_does_not_start(api: Api) -> None:
-    app = create_app(api.services)
+def test_an_app_with_an_undeclared_route_does_not_start(served: Api) -> None:
+    app = create_app(served.services)
     app.add_api_route("/api/v1/secrets", lambda: {}, methods=["GET"])
     with pytest.raises(ValueError, match="GET /api/v1/secrets has no permission"):
         check_declared(app)
 
 
-def test_an_app_with_a_route_that_would_bypass_access_control_does_not_start(api: Api) -> None:
-    app = create_app(api.services)
+def test_an_app_with_a_route_that_would_bypass_access_control_does_not_start(served: Api) -> None:
+    app = create_app(served.services)
     app.mount("/files", FastAPI())
     with pytest.raises(ValueError, match="bypass"):
         check_declared(app)
 
 
-def test_a_route_added_later_without_a_permission_answers_nobody(api: Api) -> None:
-    app = create_app(api.services)
+def test_a_route_added_later_without_a_permission_answers_nobody(served: Api) -> None:
+    app = create_app(served.services)
     app.add_api_route("/api/v1/secrets", lambda: {"secret": 1}, methods=["GET"])
-    answer = Api(app, api.services, api.keys, api.url).client(EVERY_TENANT, "admin").get("/api/v1/secrets")
+    answer = Api(app, served.services, served.keys, served.url).client(EVERY_TENANT, "admin").get("/api/v1/secrets")
     assert answer.status_code == 403
 
 
@@ -94,13 +94,13 @@ def test_a_role_does_exactly_what_its_permissions_say(seeded: Api) -> None:
                 assert answer.is_success == is_permitted, (tenant, role, method, path, answer.text)
 
 
-def test_no_get_route_shows_a_row_of_another_tenant(seeded: Api) -> None:
+def test_no_get_route_shows_a_row_of_another_tenant(served: Api) -> None:
     asked = set()
     for method, path, needed in _PRIVATE:
         if method != "GET" or needed == "backfills:operate":
             continue
         for tenant in TENANTS:
-            answer = _ask(seeded, tenant, "admin", method, path)
+            answer = _ask(served, tenant, "admin", method, path)
             other = next(each for each in TENANTS if each != tenant)
             if answer.status_code == 404:  # the example report is the first tenant's
                 assert (path, tenant) == ("/api/v1/reports/{report_id}", TENANTS[1])
@@ -115,24 +115,24 @@ def test_no_get_route_shows_a_row_of_another_tenant(seeded: Api) -> None:
     assert asked == {p for m, p, needed in _PRIVATE if m == "GET" and needed != "backfills:operate"}
 
 
-def test_an_operators_key_sees_every_tenant(seeded: Api) -> None:
+def test_an_operators_key_sees_every_tenant(served: Api) -> None:
     for method, path, _ in _PRIVATE:
         if method != "GET" or "{" in path or path in ("/api/v1/checks", "/metrics/prometheus"):
             continue
-        assert _tenants_in(_ask(seeded, EVERY_TENANT, "admin", method, path).json()) == set(TENANTS), path
+        assert _tenants_in(_ask(served, EVERY_TENANT, "admin", method, path).json()) == set(TENANTS), path
 
 
-def test_only_an_operator_sees_what_checks_counted_over_all_tenants(seeded: Api) -> None:
-    (theirs,) = seeded.client("acme", "viewer").get("/api/v1/checks").json()["items"]
-    (operators,) = seeded.client(EVERY_TENANT, "viewer").get("/api/v1/checks").json()["items"]
+def test_only_an_operator_sees_what_checks_counted_over_all_tenants(served: Api) -> None:
+    (theirs,) = served.client("acme", "viewer").get("/api/v1/checks").json()["items"]
+    (operators,) = served.client(EVERY_TENANT, "viewer").get("/api/v1/checks").json()["items"]
     assert (theirs["passed"], operators["passed"]) == (True, True)  # the latest verdict, not the failed one before
     assert operators["checked_rows"] == 101
     assert not {"checked_rows", "failed_rows", "observed"} & set(theirs)
 
 
-def test_a_key_is_taken_in_either_header(api: Api) -> None:
-    client = api.client(None)
-    key = api.keys["acme", "viewer"]
+def test_a_key_is_taken_in_either_header(served: Api) -> None:
+    client = served.client(None)
+    key = served.keys["acme", "viewer"]
     assert client.get("/api/v1/costs", headers={"X-API-Key": key}).status_code == 200
     assert client.get("/api/v1/costs", headers={"Authorization": f"bearer {key}"}).status_code == 200
     assert client.get("/api/v1/costs", headers={"Authorization": f"Basic {key}"}).status_code == 401
@@ -141,8 +141,8 @@ def test_a_key_is_taken_in_either_header(api: Api) -> None:
 @pytest.mark.parametrize(
     "key", ["x", "lah_0123456789ab_" + "a" * 43, "lah_\0", "lah_", "ä" * 60, "' or 1=1 --"], ids=range(6)
 )
-def test_a_key_that_nobody_made_is_refused(api: Api, key: str) -> None:
-    answer = api.client(None).get("/api/v1/costs", headers={"X-API-Key": key.encode()})
+def test_a_key_that_nobody_made_is_refused(served: Api, key: str) -> None:
+    answer = served.client(None).get("/api/v1/costs", headers={"X-API-Key": key.encode()})
     assert answer.status_code == 401
     assert answer.json()["type"] == "/docs#key-refused"
     assert key not in answer.text

@@ -39,8 +39,8 @@ POST /api/v1/events: 200 202
 
 
 @pytest.fixture
-def document(api: Api) -> dict[str, Any]:
-    found: dict[str, Any] = api.client(None).get("/openapi.json").json()
+def document(served: Api) -> dict[str, Any]:
+    found: dict[str, Any] = served.client(None).get("/openapi.json").json()
     return found
 
 
@@ -140,8 +140,8 @@ class _Links(HTMLParser):
                 self.links.add(value or "")
 
 
-def test_the_page_shows_every_route_and_problem_and_loads_nothing(api: Api) -> None:
-    answer = api.client(None).get("/docs")
+def test_the_page_shows_every_route_and_problem_and_loads_nothing(served: Api) -> None:
+    answer = served.client(None).get("/docs")
     page = _Links()
     page.feed(answer.text)
     assert not page.tags & {"script", "link", "img", "iframe", "object", "embed", "form"}
@@ -155,8 +155,8 @@ def test_the_page_shows_every_route_and_problem_and_loads_nothing(api: Api) -> N
     assert "default-src 'none'" in answer.headers["content-security-policy"]
 
 
-def test_every_answer_carries_the_security_headers(seeded: Api) -> None:
-    for client in (seeded.client(None), seeded.client("acme", "admin")):
+def test_every_answer_carries_the_security_headers(served: Api) -> None:
+    for client in (served.client(None), served.client("acme", "admin")):
         for path in (
             "/health",
             "/docs",

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from api_support import NOW, Api
+from api_support import NOW, Api, TestClient
 from prometheus_client.parser import text_string_to_metric_families
 from psycopg_pool import ConnectionPool
 
@@ -91,8 +91,6 @@ def test_a_query_that_takes_too_long_says_so(seeded: Api) -> None:
 def test_a_bug_is_a_problem_that_tells_nothing_but_where_to_look(api: Api, caplog: pytest.LogCaptureFixture) -> None:
     with connect(api.url) as connection:
         connection.execute("drop table cost_daily cascade")
-    from api_support import TestClient
-
     client = TestClient(api.app, raise_server_exceptions=False)
     answer = client.get("/api/v1/costs", headers={"X-API-Key": api.keys["acme", "viewer"]})
     assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")

@@ -5,15 +5,25 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import httpx
 import pytest
+from api_support import TestClient
+from confluent_kafka import Consumer, TopicPartition
+from pydantic import SecretStr
 
+from api.app import create_app
+from api.main import build_services
+from lah_platform.errors import ConfigurationError
 from lah_platform.events.examples import flat_example
-from lah_platform.settings import PROJECT_ROOT
+from lah_platform.settings import PROJECT_ROOT, Settings
+from lah_platform.stores.embedded.broker import EmbeddedBroker
 from lah_platform.stores.embedded.ports import unused_port
 from lah_platform.stores.embedded.process import wait_until
+from lah_platform.stores.kafka import ensure_topic
 from lah_platform.stores.keys import create_key, server_secret
 from lah_platform.stores.postgres import connect
 
@@ -70,6 +80,42 @@ def test_a_server_takes_an_event_gives_it_back_and_stops_when_told(
 
 
 def _server_time(client: httpx.Client) -> str:
-    from email.utils import parsedate_to_datetime
-
     return parsedate_to_datetime(client.get("/health").headers["date"]).isoformat()
+
+
+def test_with_a_broker_configured_events_go_there_and_everything_is_closed_at_the_end(
+    database: str, broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    topic = "test.api.server"
+    ensure_topic(broker.bootstrap, topic, 1)
+    services = build_services(
+        Settings(home=tmp_path, database_url=SecretStr(database), kafka_bootstrap=broker.bootstrap, topic=topic)
+    )
+    with services.pool.connection() as connection:
+        _, key = create_key(connection, server_secret(tmp_path), tenant="acme", role="ingest", label="", actor="test")
+    with TestClient(create_app(services, owns_services=True), headers={"X-API-Key": key}) as client:
+        assert client.get("/ready").json() == {"ready": True, "reasons": []}
+        event = {**flat_example("latency"), "timestamp": datetime.now(UTC).isoformat()}
+        answer = client.post("/api/v1/events", json=event)
+        assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+    assert services.pool.closed
+    consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "test"})
+    assert consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=20) == (0, 1)
+    consumer.close()
+
+
+def test_without_its_parts_running_a_server_says_what_to_start(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="lah up"):
+        build_services(Settings(home=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("host", "takes"),
+    [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("hub.example", False)],
+)
+def test_demo_keys_are_taken_on_loopback_addresses_only(database: str, tmp_path: Path, host: str, takes: bool) -> None:
+    services = build_services(
+        Settings(home=tmp_path, database_url=SecretStr(database), kafka_bootstrap="none", api_host=host)
+    )
+    services.close()
+    assert services.takes_demo_keys == takes

@@ -118,7 +118,11 @@ def test_a_cluster_keeps_its_id_while_it_grows() -> None:
 def test_an_id_depends_on_type_tenant_and_members_but_not_on_their_order() -> None:
     one, two = (Member("related", "series", n, "latency_ms", MONDAY) for n in "12")
     assert correlation_id("temporal", "acme", [one, two]) == correlation_id("temporal", "acme", [two, one])
-    assert correlation_id("temporal", "acme", [one, two]) == UUID("0b10e408-5713-579b-9edd-1ecb2988f00e")
+    assert correlation_id("temporal", "acme", [one, two]) == UUID("4d9b9952-7968-5d4d-a865-0a0d140c41af")
+    later = Member("related", "series", "1", "latency_ms", MONDAY + HOUR)
+    assert correlation_id("temporal", "acme", [later, two]) != correlation_id("temporal", "acme", [one, two])
+    early, late = (Member("effect", "event", "1", "", MONDAY + i * HOUR) for i in (0, 1))
+    assert correlation_id("anomaly", "acme", [early]) == correlation_id("anomaly", "acme", [late])
     others = [("pattern_match", "acme", [one, two]), ("temporal", "rival", [one, two]), ("temporal", "acme", [one])]
     assert len({correlation_id(*o) for o in others} | {correlation_id("temporal", "acme", [one, two])}) == 4  # type: ignore[arg-type]
 

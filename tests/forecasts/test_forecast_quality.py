@@ -44,6 +44,17 @@ def test_intervals_hold_the_future_about_as_often_as_they_say(
         assert 0.8 <= coverage <= 0.99, (method, coverage)
 
 
+def test_intervals_from_two_seasons_allow_for_how_little_was_seen() -> None:
+    """Without that allowance they hold 80 of 100 values."""
+    past, future = simulate(seasonal, past=48, future=24, series=12, seed=48)
+    frame = forecast(past, step=HOUR, horizon=24).join(future, on=["series_id", "target_start"])
+    frame = frame.filter(pl.col("method") == "exponential_smoothing")
+    held = ((frame["lower"] <= frame["actual"]) & (frame["actual"] <= frame["upper"])).mean()
+    assert frame.height == 12 * 24
+    assert held is not None
+    assert held >= 0.92
+
+
 def test_a_higher_level_gives_a_wider_interval_about_the_same_value() -> None:
     past, _ = simulate(seasonal, past=96, future=0, series=1, seed=1)
     narrow, wide = (forecast(past, step=HOUR, horizon=24, level=level) for level in (0.8, 0.99))

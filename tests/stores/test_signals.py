@@ -1,0 +1,353 @@
+"""Signals on the real database: what is written is read back, and writing again replaces exactly its own period."""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import polars as pl
+import pytest
+from polars.testing import assert_series_equal
+
+from lah_platform.anomalies.detect import ANOMALY_SCHEMA
+from lah_platform.anomalies.identity import anomaly_id
+from lah_platform.correlations.correlate import correlate
+from lah_platform.correlations.model import Correlation, CorrelationInputs, Member, correlation_id
+from lah_platform.forecasts import forecast
+from lah_platform.rollups.aggregate import ROWS_SCHEMA, aggregate_minutes, merge, with_measures
+from lah_platform.rollups.windows import window
+from lah_platform.stores.frames import copy_frame
+from lah_platform.stores.postgres import Connection, connect
+from lah_platform.stores.signals import (
+    read_anomalies,
+    read_linked_events,
+    read_points,
+    write_anomalies,
+    write_correlations,
+    write_forecasts,
+)
+from tests.stores.event_rows import add_event, add_series
+
+START = datetime(2026, 3, 2, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+NOW = datetime(2026, 3, 9, tzinfo=UTC)
+
+
+def anomaly_frame(*rows: tuple[int, datetime, str], window_name: str = "1h") -> pl.DataFrame:
+    """Spikes of (series_id, started_at, metric), two hours long."""
+    records = [
+        (
+            series_id,
+            metric,
+            window_name,
+            "spike",
+            "mad",
+            at,
+            at + HOUR,
+            at + 2 * HOUR,
+            0.7,
+            5.0,
+            None,
+            4.5,
+            "high",
+            'a "b", c',
+        )
+        for series_id, at, metric in rows
+    ]
+    return pl.DataFrame(records, schema=ANOMALY_SCHEMA, orient="row")
+
+
+def save_anomalies(connection: Connection, frame: pl.DataFrame, window_name: str = "1h") -> int:
+    return write_anomalies(
+        connection, frame, period_from=START, period_to=START + DAY, window=window_name, detected_at=NOW
+    )
+
+
+def rows_of(connection: Connection, query: str) -> list[dict[str, Any]]:
+    cursor = connection.execute(query.encode())
+    names = [column.name for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def fill_rollup(connection: Connection, series_id: int, window_name: str, latencies: list[float]) -> pl.DataFrame:
+    """Aggregates of one latency an hour and one cost an hour, stored in the window's table."""
+    rows = pl.DataFrame(
+        {
+            "series_id": [series_id] * len(latencies),
+            "ts": [START + i * HOUR / 2 for i in range(len(latencies))],
+            "subtype": ["latency"] * len(latencies),
+            "latency_ms": latencies,
+            "cost_usd": [value / 3 for value in latencies],
+        }
+    )
+    missing = [pl.lit(None, dtype).alias(name) for name, dtype in ROWS_SCHEMA.items() if name not in rows.columns]
+    each = window(window_name)
+    aggregates = with_measures(merge(aggregate_minutes(rows.with_columns(missing)), each))
+    stored = aggregates.with_columns(revision=pl.lit(1), computed_at=pl.lit(NOW)).drop("avg", "stddev")
+    copy_frame(connection, each.table, stored, stored.columns)
+    return aggregates
+
+
+@pytest.mark.parametrize("measure", ["count", "sum", "avg", "min", "max", "stddev", "p50", "p95", "p99"])
+def test_points_hold_the_measure_asked_for(connection: Connection, measure: str) -> None:
+    series_id = add_series(connection, tenant="acme", event_type="telemetry", subtype="latency", model="m")
+    aggregates = fill_rollup(connection, series_id, "1h", [3.0, 1.5, 100.0, 7.0, 9.0])
+    for metric in ("latency_ms", "cost_usd"):
+        points = read_points(connection, "1h", measure, [metric], START, START + DAY).sort("bucket_start")
+        wanted = aggregates.filter(pl.col("metric") == metric).sort("bucket_start")
+        total = pl.coalesce(pl.col("sum_exact").cast(pl.Float64), pl.col("sum"))
+        value = wanted.select(total if measure == "sum" else pl.col(measure).cast(pl.Float64)).to_series()
+        assert_series_equal(points["value"], value, check_names=False, rel_tol=1e-15, abs_tol=0)
+        for name in ("bucket_start", "count", "hist_keys", "hist_counts"):
+            assert points[name].to_list() == wanted[name].to_list()
+        assert points.select("tenant", "event_type", "subtype", "model").unique().rows() == [
+            ("acme", "telemetry", "latency", "m")
+        ]
+
+
+def test_points_come_from_the_window_the_metrics_and_the_half_open_period_asked_for(connection: Connection) -> None:
+    series_id = add_series(connection)
+    fill_rollup(connection, series_id, "1h", [1.0] * 10)
+    fill_rollup(connection, series_id, "1mo", [1.0] * 10)
+    hours = read_points(connection, "1h", "count", ["latency_ms"], START + HOUR, START + 3 * HOUR)
+    assert hours["bucket_start"].sort().to_list() == [START + HOUR, START + 2 * HOUR]
+    assert hours["metric"].unique().to_list() == ["latency_ms"]
+    for name in ("1M", "1mo"):
+        months = read_points(connection, name, "count", ["latency_ms", "cost_usd"], START.replace(day=1), NOW)
+        assert months.sort("metric").select("metric", "value").rows() == [("cost_usd", 10.0), ("latency_ms", 10.0)]
+    assert read_points(connection, "1m", "count", ["latency_ms"], START, NOW).is_empty()
+
+
+@pytest.mark.parametrize(
+    ("name", "measure"), [("1h; drop table series", "avg"), ("2h", "avg"), ("1h", "median"), ("1h", "1")]
+)
+def test_windows_and_measures_that_do_not_exist_are_refused(connection: Connection, name: str, measure: str) -> None:
+    with pytest.raises(ValueError, match="is called"):
+        read_points(connection, name, measure, ["latency_ms"], START, NOW)
+
+
+def test_anomalies_are_read_back_with_their_series(connection: Connection) -> None:
+    series_id = add_series(connection, tenant="globex", event_type="telemetry", subtype="latency", model="m")
+    assert save_anomalies(connection, anomaly_frame((series_id, START, "latency_ms"))) == 1
+    (row,) = read_anomalies(connection, START, START + DAY).to_dicts()
+    assert row == {
+        "anomaly_id": str(anomaly_id(series_id, "latency_ms", "1h", "spike", START)),
+        "tenant": "globex",
+        "series_id": series_id,
+        "metric": "latency_ms",
+        "window_name": "1h",
+        "anomaly_type": "spike",
+        "started_at": START,
+        "peak_at": START + HOUR,
+        "ended_at": START + 2 * HOUR,
+        "score": 0.7,
+        "deviation": 4.5,
+        "event_type": "telemetry",
+        "subtype": "latency",
+        "model": "m",
+    }
+    (stored,) = rows_of(
+        connection, "select baseline, observed, impact, method, explanation, detected_at from anomalies"
+    )
+    assert stored == {
+        "baseline": 5.0,
+        "observed": None,
+        "impact": "high",
+        "method": "mad",
+        "explanation": 'a "b", c',
+        "detected_at": NOW,
+    }
+    assert read_anomalies(connection, START + HOUR, START + DAY).is_empty()
+
+
+def test_detecting_again_replaces_the_period_of_its_window_and_nothing_else(connection: Connection) -> None:
+    series_id = add_series(connection)
+    save_anomalies(connection, anomaly_frame((series_id, START, "a"), (series_id, START + HOUR, "gone")))
+    save_anomalies(connection, anomaly_frame((series_id, START, "other window"), window_name="1d"), "1d")
+    later = anomaly_frame((series_id, START + DAY, "next day"))
+    write_anomalies(connection, later, period_from=START + DAY, period_to=START + 2 * DAY, window="1h", detected_at=NOW)
+    kept = rows_of(connection, "select anomaly_id from anomalies where metric = 'a'")
+    again = anomaly_frame((series_id, START, "a"), (series_id, START + 5 * HOUR, "new"))
+    assert save_anomalies(connection, again) == 2
+    assert rows_of(connection, "select anomaly_id from anomalies where metric = 'a'") == kept
+    metrics = [row["metric"] for row in rows_of(connection, "select metric from anomalies order by metric")]
+    assert metrics == ["a", "new", "next day", "other window"]
+    assert save_anomalies(connection, anomaly_frame()) == 0
+    metrics = [row["metric"] for row in rows_of(connection, "select metric from anomalies order by metric")]
+    assert metrics == ["next day", "other window"]
+
+
+def test_episodes_that_started_outside_the_period_are_not_written_with_it(connection: Connection) -> None:
+    series_id = add_series(connection)
+    frame = anomaly_frame(*((series_id, START + hours * HOUR, f"{hours}") for hours in (-1, 0, 23, 24)))
+    assert save_anomalies(connection, frame) == 2
+    assert sorted(read_anomalies(connection, START - DAY, START + 2 * DAY)["metric"]) == ["0", "23"]
+
+
+def forecast_frame(series_id: int, metric: str, values: list[float]) -> pl.DataFrame:
+    points = pl.DataFrame(
+        {
+            "series_id": [series_id] * len(values),
+            "metric": [metric] * len(values),
+            "bucket_start": [START + i * HOUR for i in range(len(values))],
+            "value": values,
+        },
+        schema_overrides={"bucket_start": pl.Datetime("us", "UTC")},
+    )
+    return forecast(points, step=HOUR, horizon=3)
+
+
+def test_forecasts_are_stored_to_the_last_bit_with_their_tenant(connection: Connection) -> None:
+    series_id = add_series(connection, tenant="globex")
+    frame = forecast_frame(series_id, "cost_usd", [0.1, 1 / 3, 2.7e-9, 5.0, 1e9 / 7])
+    assert write_forecasts(connection, frame, window="1h", computed_at=NOW) == 3
+    stored = rows_of(connection, "select * from forecasts order by target_start")
+    extra = {"tenant": "globex", "window_name": "1h", "computed_at": NOW}
+    assert stored == [row | extra for row in frame.sort("target_start").to_dicts()]
+
+
+def test_forecasting_again_replaces_the_series_of_its_window_with_every_method_it_had(connection: Connection) -> None:
+    series_id, other_id = add_series(connection, model="a"), add_series(connection, model="b")
+    rising = [float(5 + i + (i * 7) % 5) for i in range(30)]
+    models = forecast_frame(series_id, "events", rising)
+    assert models["method"].n_unique() == 3
+    write_forecasts(connection, models, window="1h", computed_at=NOW)
+    write_forecasts(connection, models, window="1d", computed_at=NOW)
+    write_forecasts(connection, forecast_frame(series_id, "cost_usd", rising), window="1h", computed_at=NOW)
+    write_forecasts(connection, forecast_frame(other_id, "events", rising), window="1h", computed_at=NOW)
+    floor_only = forecast_frame(series_id, "events", [7.0] * 30)
+    assert write_forecasts(connection, floor_only, window="1h", computed_at=NOW + HOUR) == 3
+    counted = rows_of(
+        connection,
+        "select series_id, metric, window_name, count(distinct method) as methods from forecasts group by 1, 2, 3",
+    )
+    assert {(r["series_id"], r["metric"], r["window_name"]): r["methods"] for r in counted} == {
+        (series_id, "events", "1h"): 1,
+        (series_id, "events", "1d"): 3,
+        (series_id, "cost_usd", "1h"): 3,
+        (other_id, "events", "1h"): 3,
+    }
+    assert write_forecasts(connection, floor_only.clear(), window="1h", computed_at=NOW) == 0
+    assert len(rows_of(connection, "select from forecasts")) == 3 + 3 * 9
+
+
+def correlation(name: str, at: datetime, *, explanation: str = "together") -> Correlation:
+    members = (
+        Member("contributor", "anomaly", name, "latency_ms", at),
+        Member("related", "series", "7", "", at + HOUR),
+        Member("effect", "event", str(UUID(int=1)), "", at + HOUR),
+    )
+    return Correlation(
+        correlation_id=correlation_id("anomaly", "acme", members[:1]),
+        tenant="acme",
+        correlation_type="anomaly",
+        started_at=at,
+        ended_at=at + HOUR,
+        strength=1 / 3,
+        confidence=0.95,
+        explanation=explanation,
+        members=members,
+    )
+
+
+def save_correlations(connection: Connection, *found: Correlation, first: datetime = START, days: int = 1) -> int:
+    return write_correlations(connection, found, period_from=first, period_to=first + days * DAY, detected_at=NOW)
+
+
+def stored_correlations(connection: Connection) -> list[Correlation]:
+    members = rows_of(connection, "select * from correlation_members order by correlation_id, position")
+    return [
+        Correlation(
+            **{name: value for name, value in row.items() if name != "detected_at"},
+            members=tuple(
+                Member(*(m[name] for name in ("role", "member_type", "member_id", "metric", "at")))
+                for m in members
+                if m["correlation_id"] == row["correlation_id"]
+            ),
+        )
+        for row in rows_of(connection, "select * from correlations order by started_at")
+    ]
+
+
+def test_correlations_are_read_back_with_their_members_in_order(connection: Connection) -> None:
+    found = [correlation("a", START), correlation("b", START + HOUR)]
+    assert save_correlations(connection, *found) == 2
+    assert stored_correlations(connection) == found
+
+
+def test_correlating_again_replaces_the_period_and_leaves_no_member_behind(connection: Connection) -> None:
+    tomorrow = correlation("c", START + DAY)
+    save_correlations(connection, tomorrow, first=START + DAY)
+    save_correlations(connection, correlation("a", START), correlation("b", START))
+    again = [correlation("a", START, explanation="seen again"), correlation("late", START + 2 * DAY)]
+    assert save_correlations(connection, *again) == 1
+    assert stored_correlations(connection) == [again[0], tomorrow]
+
+
+def test_a_correlation_found_from_a_later_start_replaces_the_one_of_the_same_id(connection: Connection) -> None:
+    """Two series that move together keep their id while the period that is looked at moves on."""
+    save_correlations(connection, correlation("pair", START), first=START, days=5)
+    moved = correlation("pair", START + 2 * DAY)
+    assert save_correlations(connection, moved, first=START + 2 * DAY, days=5) == 1
+    assert stored_correlations(connection) == [moved]
+
+
+def test_linked_events_and_anomalies_are_what_correlating_takes(connection: Connection) -> None:
+    violation = {"payload_type": "governance", "event_type": "governance", "subtype": "policy_violation"}
+    series_id = add_series(connection, event_type="governance", subtype="policy_violation")
+    first = add_event(
+        connection, 1, START, severity="error", payload='{"resource_id": "db"}', series_id=series_id, **violation
+    )
+    child = add_event(connection, 2, START + HOUR, parent_event_id=first, correlation_id=UUID(int=9), **violation)
+    add_event(connection, 3, START + HOUR, model="m")
+    add_event(connection, 4, START + DAY, **violation)
+    events = read_linked_events(connection, START, START + DAY).sort("ts")
+    assert events["event_id"].to_list() == [str(first), str(child)]
+    assert events.row(0, named=True) == {
+        "event_id": str(first),
+        "ts": START,
+        "tenant": "acme",
+        "event_type": "governance",
+        "subtype": "policy_violation",
+        "severity": "error",
+        "correlation_id": None,
+        "parent_event_id": None,
+        "series_id": series_id,
+        "resource": "db",
+    }
+    points = read_points(connection, "1h", "count", ["events"], START, START + DAY)
+    report = correlate(CorrelationInputs(events, read_anomalies(connection, START, START + DAY), points))
+    assert [each.correlation_type for each in report] == ["causal_chain"]
+    assert save_correlations(connection, *report) == 1
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda c: save_anomalies(c, anomaly_frame((1, START, "a"))),
+        lambda c: save_correlations(c, correlation("a", START)),
+        lambda c: write_forecasts(c, forecast_frame(1, "events", [1.0, 2.0, 3.0]), window="1h", computed_at=NOW),
+    ],
+)
+def test_writing_the_same_period_twice_at_once_succeeds_twice(
+    connection: Connection, database: str, write: Callable[[Connection], int]
+) -> None:
+    assert add_series(connection) == 1
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            with connect(database) as other:
+                for _ in range(10):
+                    write(other)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
