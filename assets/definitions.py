@@ -39,6 +39,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
             late_data_sensor(daily),
             failed_partitions,
         ],
+        executor=dg.in_process_executor,  # a process a step would import the heavy libraries once per step
         resources={"hub": hub_resource()} | dict(resource_overrides or {}),
     )
 

@@ -14,7 +14,6 @@ __all__ = ["JOBS", "SCHEDULES", "maintenance"]
 _WINDOWS = [window.table for window in WINDOWS]
 _DAILY_TABLES = ["cost_daily", "anomalies", "correlations"]
 _DAY = timedelta(days=1)
-_IN_PROCESS = dg.in_process_executor  # one import of the heavy libraries for all steps of a run
 
 
 def _job(
@@ -22,7 +21,7 @@ def _job(
 ) -> UnresolvedAssetJobDefinition:
     assets = dg.AssetSelection.assets(*tables)
     checks = dg.AssetSelection.checks_for_assets(*tables, *(watched or []))
-    return dg.define_asset_job(name, selection=assets | checks, description=description, executor_def=_IN_PROCESS)
+    return dg.define_asset_job(name, selection=assets | checks, description=description)
 
 
 JOBS: list[UnresolvedAssetJobDefinition | dg.JobDefinition] = [

@@ -1,7 +1,10 @@
 """Real services for every test: one embedded PostgreSQL per session, one fresh database per test."""
 
+import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -14,13 +17,34 @@ from lah_platform.stores.postgres import Connection, connect
 _UNSAFE_BUT_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
+class Server(Protocol):
+    """Where tests make their databases."""
+
+    @property
+    def url(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class ExternalServer:
+    """A server that somebody else runs."""
+
+    url: str
+
+
 def _named(url: str, database: str) -> str:
     return url.rsplit("/", 1)[0] + "/" + database
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """A PostgreSQL server that forgets everything at the end of the session."""
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A PostgreSQL server that forgets everything at the end of the session.
+
+    LAH_TEST_SERVER_URL names another one (its superuser; databases are made and dropped there), for example the
+    system's PostgreSQL 15 or one with TimescaleDB.
+    """
+    if url := os.environ.get("LAH_TEST_SERVER_URL"):
+        yield ExternalServer(url)
+        return
     server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), port=unused_port(), settings=_UNSAFE_BUT_FAST)
     server.start()
     yield server
@@ -28,9 +52,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgre
 
 
 @pytest.fixture(scope="session")
-def template(server: EmbeddedPostgres) -> str:
+def template(server: Server) -> str:
     """The name of a migrated database that tests clone."""
     with connect(server.url) as connection:
+        connection.execute("drop database if exists template_lah with (force)")
         connection.execute("create database template_lah")
     with connect(_named(server.url, "template_lah")) as connection:
         migrate(connection)
@@ -38,7 +63,7 @@ def template(server: EmbeddedPostgres) -> str:
 
 
 @pytest.fixture
-def database(server: EmbeddedPostgres, template: str, request: pytest.FixtureRequest) -> Iterator[str]:
+def database(server: Server, template: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of a fresh, migrated database."""
     name = f"test_{abs(hash(request.node.nodeid)):x}"
     with connect(server.url) as admin:

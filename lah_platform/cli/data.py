@@ -90,17 +90,17 @@ def backfill(
     Example: lah backfill cost_daily --from 2026-11-01 --to 2026-11-07
     """
     from lah_platform.stack.endpoints import database_url
-    from lah_platform.stores.backfills import BACKFILL_TABLES, request_backfill, state_of
+    from lah_platform.stores.backfills import BACKFILL_TABLES, check_days, request_backfill, state_of
     from lah_platform.stores.embedded.process import wait_until
     from lah_platform.stores.postgres import connect
 
     if table not in BACKFILL_TABLES:
         raise ConfigurationError(f"No table {table!r} can be backfilled", f"Name one of {', '.join(BACKFILL_TABLES)}")
+    start, end = _day(from_, "--from"), _day(to, "--to")
+    check_days(start, end, today=datetime.now(UTC).date(), retention_days=settings().retention_days)
     with connect(database_url(settings())) as connection:
         request = uuid.uuid4()
-        request_backfill(
-            connection, request, table=table, start=_day(from_, "--from"), end=_day(to, "--to"), actor="lah backfill"
-        )
+        request_backfill(connection, request, table=table, start=start, end=end, actor="lah backfill")
         print(f"requested {request}")
         if not wait:
             return

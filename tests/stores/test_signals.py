@@ -107,6 +107,16 @@ def test_points_hold_the_measure_asked_for(connection: Connection, measure: str)
         ]
 
 
+def test_points_without_histograms_are_the_same_but_for_these(connection: Connection) -> None:
+    fill_rollup(connection, add_series(connection), "1h", [3.0, 1.5, 100.0])
+    period = (["latency_ms", "cost_usd"], START, START + DAY)
+    full = read_points(connection, "1h", "avg", *period).sort("metric", "bucket_start")
+    plain = read_points(connection, "1h", "avg", *period, with_histograms=False).sort("metric", "bucket_start")
+    assert plain["hist_keys"].null_count() == plain["hist_counts"].null_count() == full.height == 4
+    assert plain.schema == full.schema
+    assert plain.drop("hist_keys", "hist_counts").equals(full.drop("hist_keys", "hist_counts"))
+
+
 def test_points_come_from_the_window_the_metrics_and_the_half_open_period_asked_for(connection: Connection) -> None:
     series_id = add_series(connection)
     fill_rollup(connection, series_id, "1h", [1.0] * 10)
