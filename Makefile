@@ -32,7 +32,7 @@ types: setup ## mypy --strict
 	@$(BIN)/mypy
 
 bench: setup ## Every benchmark, quick form
-	@for b in benchmarks/[a-z]*.py; do $(BIN)/python -m benchmarks.$$(basename $$b .py) --quick --json; done
+	@for b in landing; do $(BIN)/python -m benchmarks.$$b --quick --json; done
 
 lock: ## Renew both lock files from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet --output-file requirements.lock

@@ -72,7 +72,7 @@ def anomalies(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeResu
     start, end = period_of(context)
     until, started = _complete_until(end + _LONGEST_EPISODE), time.monotonic()
     with hub.connection() as connection:
-        points = _points(connection, MEASURES, start - _HISTORY, until)
+        points = _points(connection, MEASURES, start - _HISTORY, until, with_histograms=True)
         found = detect(points, window=_WINDOW, step=_STEP, until=until)
         rows = signals.write_anomalies(
             connection, found, period_from=start, period_to=end, window=_WINDOW, detected_at=datetime.now(UTC)
@@ -132,12 +132,22 @@ def forecasts(context: dg.AssetExecutionContext, config: ForecastConfig, hub: Hu
     return _result(rows, until, started, series_left_out=left_out)
 
 
-def _points(connection: signals.Connection, measures: dict[str, str], start: datetime, end: datetime) -> pl.DataFrame:
+def _points(
+    connection: signals.Connection,
+    measures: dict[str, str],
+    start: datetime,
+    end: datetime,
+    *,
+    with_histograms: bool = False,
+) -> pl.DataFrame:
     by_measure: dict[str, list[str]] = {}
     for metric, measure in measures.items():
         by_measure.setdefault(measure, []).append(metric)
     return pl.concat(
-        [signals.read_points(connection, _WINDOW, measure, names, start, end) for measure, names in by_measure.items()]
+        [
+            signals.read_points(connection, _WINDOW, measure, names, start, end, with_histograms=with_histograms)
+            for measure, names in by_measure.items()
+        ]
     )
 
 

@@ -103,7 +103,7 @@ def down(
     """
     import shutil
 
-    from lah_platform.stack.supervisor import data_paths, stop_stack
+    from lah_platform.stack.stopping import data_paths, stop_stack
 
     stopped = stop_stack(settings())
     if stopped or not quiet:

@@ -6,35 +6,32 @@ One supervisor a LAH_HOME, held by a lock on a file that the kernel releases whe
 import fcntl
 import os
 import shutil
-import signal
-import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from lah_platform.errors import ConfigurationError, StackError
+from lah_platform.errors import ConfigurationError
 from lah_platform.settings import PROJECT_ROOT, Settings
 from lah_platform.stack.demo_key import ensure_demo_keys, revoke_demo_keys
-from lah_platform.stack.endpoints import StackState, read_state, write_state
+from lah_platform.stack.endpoints import StackState, write_state
 from lah_platform.stack.environment import child_environment
+from lah_platform.stack.services import Service, hub_services
+from lah_platform.stack.stopping import stop_orphans
 from lah_platform.stores.dbt_project import build_manifest, is_stale
 from lah_platform.stores.embedded.broker import EmbeddedBroker
-from lah_platform.stores.embedded.ports import free_port, is_free
+from lah_platform.stores.embedded.ports import free_port
 from lah_platform.stores.embedded.postgres import EmbeddedPostgres
-from lah_platform.stores.embedded.process import Child, wait_until
+from lah_platform.stores.embedded.process import Child
 from lah_platform.stores.kafka import ensure_topic
 from lah_platform.stores.keys import server_secret
 from lah_platform.stores.migrations import migrate
 from lah_platform.stores.postgres import connect
 
-__all__ = ["Supervisor", "stop_stack"]
+__all__ = ["Supervisor"]
 
 _READY_SECONDS = 90.0
 _STOP_SECONDS = 25.0
@@ -43,33 +40,13 @@ _RESTART_MOST_SECONDS = 30.0
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-@dataclass
-class _Service:
-    """A process that is started again when it dies; `is_ready` is asked after each start."""
-
-    name: str
-    command: list[str]
-    is_ready: Callable[[], bool]
-    child: Child | None = None
-    restarts: int = 0
-    restart_at: float = 0.0
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as response:
-            return bool(response.status < 500)
-    except (urllib.error.URLError, OSError):
-        return False
-
-
 class Supervisor:
     """Everything of one hub. `report` gets one line per step, for a person to read."""
 
     def __init__(self, settings: Settings, report: Callable[[str], None]) -> None:
         self._settings = settings
         self._report = report
-        self._services: list[_Service] = []
+        self._services: list[Service] = []
         self._postgres: EmbeddedPostgres | None = None
         self._broker: EmbeddedBroker | None = None
         self._environment: dict[str, str] = {}
@@ -106,7 +83,9 @@ class Supervisor:
             )
             self._broker.start()
             ensure_topic(self._broker.bootstrap, self._settings.topic, self._settings.topic_partitions)
-            next(service for service in self._services if service.name == "landing").child.stop()  # type: ignore[union-attr]
+            for service in self._services:
+                if service.name == "landing" and service.child:
+                    service.child.stop()  # it holds the id of a topic that is no more
         now = time.monotonic()
         for service in self._services:
             if service.child is None or service.child.return_code is None:
@@ -214,15 +193,20 @@ class Supervisor:
         )
         self._environment |= {"LAH_API_HOST": settings.api_host, "LAH_API_PORT": str(api_port)}
         self._prepare_dagster_home()
-        self._declare_services(code_port, marts_port, dagster_port)
+        self._services = hub_services(
+            has_broker=self.bootstrap is not None,
+            code_port=code_port,
+            marts_port=marts_port,
+            dagster_port=dagster_port,
+            dagster_url=self.dagster_url,
+            api_url=self.api_url,
+        )
         self._write_state()
         self._timed("Landing, Dagster and API", self._launch_all)
 
     def _migrate(self) -> None:
         with connect(self.database_url) as connection:
             migrate(connection)
-            for schema in (b"dagster", b"marts"):
-                connection.execute(b"create schema if not exists " + schema)
             if self._settings.api_host in _LOOPBACK:
                 home, given = self._settings.home, self._settings.secret
                 secret = server_secret(home, given.get_secret_value() if given else None)
@@ -235,55 +219,23 @@ class Supervisor:
         home.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(PROJECT_ROOT / "deploy" / "dagster.yaml", home / "dagster.yaml")
 
-    def _declare_services(self, code_port: int, marts_port: int, dagster_port: int) -> None:
-        python = [sys.executable, "-m"]
-        workspace = ["-w", str(PROJECT_ROOT / "workspace.yaml")]
-        code = [*python, "dagster", "api", "grpc", "--host", "127.0.0.1"]
-        if self.bootstrap:
-            self._add("landing", [*python, "lah_platform.cli", "land"], lambda: True)
-        self._add("code", [*code, "-p", str(code_port), "-m", "assets.definitions"], lambda: not is_free(code_port))
-        self._add(
-            "marts", [*code, "-p", str(marts_port), "-m", "assets.marts_definitions"], lambda: not is_free(marts_port)
-        )
-        self._add(
-            "dagster-webserver",
-            [*python, "dagster_webserver", "-h", "127.0.0.1", "-p", str(dagster_port), *workspace],
-            lambda: _answers(f"{self.dagster_url}/server_info"),
-        )
-        self._add("dagster-daemon", [*python, "dagster._daemon", "run", *workspace], lambda: True)
-        self._add(
-            "api",
-            [*python, "api.main"],
-            lambda: _answers(f"{self.api_url}/health"),
-        )
-
-    def _add(self, name: str, command: list[str], is_ready: Callable[[], bool]) -> None:
-        self._services.append(_Service(name, command, is_ready))
-
     def _launch_all(self) -> None:
-        first = ("landing", "code", "api")
         for service in self._services:
-            if service.name in first:
-                self._launch(service)
-        if is_stale():
-            build_manifest(url=self.database_url)
-        later = [service for service in self._services if service.name not in first]
-        for name in (
-            "marts",
-            "dagster-webserver",
-            "dagster-daemon",
-        ):  # the last two load their locations once, at start
-            service = next(each for each in later if each.name == name)
-            if name == "dagster-webserver":
-                for code in self._services:
-                    if code.name in ("code", "marts") and code.child:
-                        code.child.wait_ready(code.is_ready, seconds=_READY_SECONDS)
+            if service.name == "marts" and is_stale():
+                build_manifest(url=self.database_url)
+            if service.name == "dagster-webserver":
+                for location in self._services:
+                    if location.name in ("code", "marts"):
+                        self._wait_ready(location)
             self._launch(service)
         for service in self._services:
-            if service.child:
-                service.child.wait_ready(service.is_ready, seconds=_READY_SECONDS)
+            self._wait_ready(service)
 
-    def _launch(self, service: _Service) -> None:
+    def _wait_ready(self, service: Service) -> None:
+        if service.child:
+            service.child.wait_ready(service.is_ready, seconds=_READY_SECONDS)
+
+    def _launch(self, service: Service) -> None:
         service.child = Child(
             service.name,
             service.command,
@@ -309,57 +261,3 @@ class Supervisor:
                 pids=self.pids(),
             ),
         )
-
-
-def stop_orphans(settings: Settings) -> list[str]:
-    """End processes that a killed supervisor left behind; returns their names."""
-    state = read_state(settings)
-    if state is None:
-        return []
-    left = []
-    for name, pid in reversed(state.pids.items()):
-        if str(settings.home) not in _environment_of(pid):
-            continue
-        left.append(name)
-        os.kill(pid, signal.SIGINT if name == "postgres" else signal.SIGTERM)
-        if not wait_until(lambda pid=pid: _has_ended(pid), seconds=_STOP_SECONDS):  # type: ignore[misc]
-            os.kill(pid, signal.SIGKILL)
-    write_state(settings, None)
-    return left
-
-
-def _has_ended(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return True
-
-
-def _environment_of(pid: int) -> str:
-    try:
-        process = psutil.Process(pid)
-        return " ".join([*process.environ().values(), *process.cmdline()])
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return ""
-
-
-def stop_stack(settings: Settings) -> bool:
-    """Ask the running supervisor to stop, wait for it, and end what it left. Returns whether anything ran."""
-    state = read_state(settings)
-    if state is None:
-        return False
-    if not _has_ended(state.supervisor_pid):
-        os.kill(state.supervisor_pid, signal.SIGTERM)
-        if not wait_until(lambda: _has_ended(state.supervisor_pid), seconds=2 * _STOP_SECONDS):
-            raise StackError(
-                f"The hub (process {state.supervisor_pid}) did not stop in {2 * _STOP_SECONDS:g} s",
-                f"Read {settings.home / 'logs'}, or `kill -9 {state.supervisor_pid}` and run `lah down` again",
-            )
-        return True
-    stop_orphans(settings)
-    return True
-
-
-def data_paths(settings: Settings) -> list[Path]:
-    """Folders that hold the embedded parts' data."""
-    return [settings.home, EmbeddedPostgres(settings.home / "postgres", port=settings.postgres_port).data]

@@ -20,6 +20,8 @@ _LOCK = "select pg_advisory_lock(hashtextextended('lah.migrations', 0))"
 _UNLOCK = "select pg_advisory_unlock(hashtextextended('lah.migrations', 0))"
 _BOOKKEEPING = """
 create schema if not exists lah;
+create schema if not exists dagster;
+create schema if not exists marts;
 create table if not exists lah.schema_migrations (
     version integer primary key, name text not null, sha256 text not null, applied_at timestamptz not null default now()
 );

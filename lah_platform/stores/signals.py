@@ -122,7 +122,7 @@ def read_linked_events(connection: Connection, start: datetime, end: datetime) -
 
 
 def read_anomalies(connection: Connection, start: datetime, end: datetime) -> pl.DataFrame:
-    """Anomalies that started in [start, end) UTC, of every window, with their series' dimensions."""
+    """Anomalies that overlap [start, end) UTC, of every window, with their series' dimensions."""
     return read_frame(connection, _Q["anomalies"], {"start": start, "end": end}, schema=_ANOMALIES)
 
 
@@ -135,19 +135,23 @@ def write_anomalies(
     window: str,
     detected_at: datetime,
 ) -> int:
-    """Replace `window`'s episodes that started in [period_from, period_to) UTC by those of `frame`; returns how many.
+    """Replace `window`'s episodes that overlap [period_from, period_to) UTC by those of `frame`; returns how many.
 
-    `frame` has the columns of `anomalies.detect`; episodes that started outside the period are passed over.
+    `frame` has the columns of `anomalies.detect`; episodes outside the period are passed over. An episode keeps its id
+    while it grows, so one that was still open yesterday is the same row today.
     """
-    kept = frame.filter(pl.col("started_at").is_between(period_from, period_to, closed="left"))
+    kept = frame.filter((pl.col("ended_at") > period_from) & (pl.col("started_at") < period_to))
     keys = kept.select("series_id", "metric", "window_name", "anomaly_type", "started_at").rows()
+    ids = [anomaly_id(*key) for key in keys]
     rows = kept.with_columns(
-        anomaly_id=pl.Series([str(anomaly_id(*key)) for key in keys], dtype=pl.String),
+        anomaly_id=pl.Series([str(each) for each in ids], dtype=pl.String),
         detected_at=pl.lit(detected_at).cast(_TIME),
     ).join(_tenants(connection, kept), on="series_id", how="left")
     with connection.transaction():
         connection.execute(_Q["lock"], {"table": "anomalies"})
-        connection.execute(_Q["delete_anomalies"], {"window": window, "start": period_from, "end": period_to})
+        connection.execute(
+            _Q["delete_anomalies"], {"window": window, "start": period_from, "end": period_to, "ids": ids}
+        )
         return copy_frame(connection, "anomalies", rows, ["anomaly_id", "tenant", *frame.columns, "detected_at"])
 
 
@@ -177,12 +181,12 @@ def write_correlations(
     period_to: datetime,
     detected_at: datetime,
 ) -> int:
-    """Replace the correlations that started in [period_from, period_to) UTC; returns how many were written.
+    """Replace the correlations that ended in (period_from, period_to] UTC; returns how many were written.
 
-    Those that started outside are passed over. A pair of series keeps its id while the period moves on: what is
-    stored under an id that is found again is replaced, whenever it started.
+    By their end, because what they are made of may reach weeks back; those that ended outside are passed over. A
+    cluster that grew and a pair of series keep their id: what is stored under an id found again is replaced.
     """
-    kept = [each for each in correlations if period_from <= each.started_at < period_to]
+    kept = [each for each in correlations if period_from < each.ended_at <= period_to]
     with connection.transaction():
         connection.execute(_Q["lock"], {"table": "correlations"})
         replaced = {"start": period_from, "end": period_to, "ids": [c.correlation_id for c in kept]}

@@ -12,27 +12,28 @@ where ts >= %(start)s and ts < %(end)s
            and subtype not in ('token_usage', 'token_cost', 'latency', 'throughput')))
 
 -- name: anomalies
--- Anomalies that started in a period, with their series' dimensions.
+-- Anomalies that overlap a period, with their series' dimensions.
 select a.anomaly_id::text, a.tenant, a.series_id, a.metric, a.window_name, a.anomaly_type, a.started_at, a.peak_at,
        a.ended_at, a.score, a.deviation, s.event_type, s.subtype, s.model
 from anomalies a join series s using (series_id)
-where a.started_at >= %(start)s and a.started_at < %(end)s
+where a.ended_at > %(start)s and a.started_at < %(end)s
 
 -- name: lock
 -- One writer of a signals table at a time: two at once would each insert the same rows.
 select pg_advisory_xact_lock(hashtextextended('lah.' || %(table)s, 0))
 
 -- name: delete_anomalies
--- One window's episodes that started in a period, before they are written again.
-delete from anomalies where window_name = %(window)s and started_at >= %(start)s and started_at < %(end)s
+-- One window's episodes that overlap a period, and earlier states of those that grew, before they are written again.
+delete from anomalies
+where (window_name = %(window)s and ended_at > %(start)s and started_at < %(end)s) or anomaly_id = any(%(ids)s)
 
 -- name: delete_forecasts
 -- The forecasts of one series, metric and window, before they are written again.
 delete from forecasts where series_id = %(series_id)s and metric = %(metric)s and window_name = %(window)s
 
 -- name: delete_correlations
--- Correlations that started in a period, and those found again, before they are written again; members go with them.
-delete from correlations where (started_at >= %(start)s and started_at < %(end)s) or correlation_id = any(%(ids)s)
+-- Correlations that ended in a period, and those found again, before they are written again; members go with them.
+delete from correlations where (ended_at > %(start)s and ended_at <= %(end)s) or correlation_id = any(%(ids)s)
 
 -- name: tenants_of_series
 -- The tenant of each series.

@@ -169,7 +169,8 @@ def test_anomalies_are_read_back_with_their_series(connection: Connection) -> No
         "explanation": 'a "b", c',
         "detected_at": NOW,
     }
-    assert read_anomalies(connection, START + HOUR, START + DAY).is_empty()
+    assert read_anomalies(connection, START + HOUR, START + DAY).height == 1, "it was still open in the second hour"
+    assert read_anomalies(connection, START + 2 * HOUR, START + DAY).is_empty()
 
 
 def test_detecting_again_replaces_the_period_of_its_window_and_nothing_else(connection: Connection) -> None:
@@ -189,11 +190,11 @@ def test_detecting_again_replaces_the_period_of_its_window_and_nothing_else(conn
     assert metrics == ["next day", "other window"]
 
 
-def test_episodes_that_started_outside_the_period_are_not_written_with_it(connection: Connection) -> None:
+def test_episodes_are_written_when_they_touch_the_period_and_only_then(connection: Connection) -> None:
     series_id = add_series(connection)
-    frame = anomaly_frame(*((series_id, START + hours * HOUR, f"{hours}") for hours in (-1, 0, 23, 24)))
-    assert save_anomalies(connection, frame) == 2
-    assert sorted(read_anomalies(connection, START - DAY, START + 2 * DAY)["metric"]) == ["0", "23"]
+    frame = anomaly_frame(*((series_id, START + hours * HOUR, f"{hours}") for hours in (-2, -1, 0, 23, 24)))
+    assert save_anomalies(connection, frame) == 3
+    assert sorted(read_anomalies(connection, START - DAY, START + 2 * DAY)["metric"]) == ["-1", "0", "23"]
 
 
 def forecast_frame(series_id: int, metric: str, values: list[float]) -> pl.DataFrame:
@@ -361,3 +362,18 @@ def test_writing_the_same_period_twice_at_once_succeeds_twice(
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+def test_an_episode_that_was_open_yesterday_is_one_row_that_has_grown_today(connection: Connection) -> None:
+    series_id = add_series(connection)
+    began = START - 3 * HOUR
+    yesterday = anomaly_frame((series_id, began, "latency_ms"))  # two hours long as of yesterday
+    assert (
+        write_anomalies(connection, yesterday, period_from=START - DAY, period_to=START, window="1h", detected_at=START)
+        == 1
+    )
+    today = yesterday.with_columns(ended_at=pl.lit(START + 5 * HOUR).cast(yesterday.schema["ended_at"]))
+    assert save_anomalies(connection, today) == 1
+    assert rows_of(connection, "select started_at, ended_at from anomalies") == [
+        {"started_at": began, "ended_at": START + 5 * HOUR}
+    ]

@@ -49,7 +49,7 @@ class EmbeddedBroker:
             [str(binary), "broker", "--listener-url", url, "--advertised-listener-url", url]
             + ["--storage-engine", "memory://tansu/", "--silent"],
             log=self._folder / "broker.log",
-            env={"RUST_LOG": "error"},
+            env={"RUST_LOG": "error", "LAH_HOME": str(self._folder)},  # by which `lah down` knows it
         )
         self._child.wait_ready(self._answers, seconds=_READY_SECONDS)
 

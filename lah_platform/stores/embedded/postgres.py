@@ -150,7 +150,8 @@ class EmbeddedPostgres:
         shutil.rmtree(self.data, ignore_errors=True)
 
     def _environment(self) -> dict[str, str]:
-        return {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"}
+        home = str(self._log.parent)  # by which `lah down` knows it
+        return {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC", "LAH_HOME": home}
 
     def _check_space(self) -> None:
         folder = next(parent for parent in [self.data, *self.data.parents] if parent.exists())

@@ -1,0 +1,34 @@
+"""What every benchmark prints: the machine, each side's runs with their spread, the ratio, and one JSON line."""
+
+import json
+import os
+import platform
+import statistics
+from collections.abc import Mapping, Sequence
+
+__all__ = ["machine", "report"]
+
+
+def machine() -> str:
+    """One line: what ran it."""
+    system = f"{platform.machine()}, {platform.system()} {platform.release()}"
+    return f"{os.cpu_count()} cores, {system}, Python {platform.python_version()}"
+
+
+def report(
+    name: str, ours: Sequence[float], references: Mapping[str, Sequence[float]], *, unit: str, as_json: bool
+) -> None:
+    """Print rates (higher is better): median and spread (min to max) of each side, and our ratio to each reference."""
+    print(f"{name} on {machine()}; {unit}, median (min to max) of {len(ours)} runs in turn")
+    for side, rates in {"ours": ours, **references}.items():
+        print(f"  {side:<12} {statistics.median(rates):>12,.0f}  ({min(rates):,.0f} to {max(rates):,.0f})")
+    ratios = {side: statistics.median(ours) / statistics.median(rates) for side, rates in references.items()}
+    for side, ratio in ratios.items():
+        print(f"  ours / {side}: {ratio:.2f}")
+    if as_json:
+        medians = {side: statistics.median(rates) for side, rates in references.items()}
+        print(
+            json.dumps(
+                {"name": name, "ours": statistics.median(ours), "references": medians, "ratios": ratios, "scores": {}}
+            )
+        )
