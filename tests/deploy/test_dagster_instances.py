@@ -1,5 +1,6 @@
 """The Dagster instances of compose and Kubernetes load, and the pod that Kubernetes gets for a run is a good one."""
 
+import importlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,10 +15,9 @@ from dagster._config import process_config
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.instance.config import dagster_instance_config
 from dagster._core.instance.ref import InstanceRef
-from dagster._core.launcher import LaunchRunContext
+from dagster._core.launcher import LaunchRunContext, RunLauncher
 from dagster._core.origin import DEFAULT_DAGSTER_ENTRY_POINT, JobPythonOrigin, RepositoryPythonOrigin
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
-from dagster_k8s import K8sRunLauncher
 from kubernetes.client import ApiClient, V1Job  # type: ignore[import-untyped]
 
 from tests.deploy.files import DEPLOY, image_environment, instance, manifests
@@ -76,13 +76,15 @@ def test_the_kubernetes_instance_differs_only_where_runs_are_pods(tmp_path: Path
     assert isinstance(ref.compute_log_manager, NoOpComputeLogManager)
 
 
-def _launcher_config() -> dict[str, Any]:
-    processed = process_config(
-        K8sRunLauncher.config_type(),  # type: ignore[no-untyped-call]
-        instance("kubernetes")["run_launcher"]["config"],
-    )
+def _launcher(**elsewhere: Any) -> RunLauncher:
+    """The run launcher that kubernetes/dagster.yaml names, on the cluster that `elsewhere` describes."""
+    wanted = instance("kubernetes")["run_launcher"]
+    named = getattr(importlib.import_module(wanted["module"]), wanted["class"])
+    processed = process_config(named.config_type(), wanted["config"])
     assert processed.success, processed.errors
-    return dict(processed.value or {})
+    launcher = named(**dict(processed.value or {}) | elsewhere)
+    assert isinstance(launcher, RunLauncher)
+    return launcher
 
 
 @dataclass
@@ -102,9 +104,8 @@ def job(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     tmp_path = tmp_path_factory.mktemp("launcher")
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(yaml.safe_dump(_KUBECONFIG), encoding="utf-8")
-    outside = {"load_incluster_config": False, "kubeconfig_file": str(kubeconfig)}
     cluster = _Cluster()
-    launcher = K8sRunLauncher(**_launcher_config() | outside, k8s_client_batch_api=cluster)
+    launcher = _launcher(load_incluster_config=False, kubeconfig_file=str(kubeconfig), k8s_client_batch_api=cluster)
     with DagsterInstance.local_temp(str(tmp_path)) as instance:
         launcher.register_instance(instance)
         repository = RepositoryPythonOrigin(

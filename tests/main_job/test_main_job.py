@@ -32,6 +32,19 @@ class Demo:
     home: Path
     outside_connections: str
     errors: str
+    left_running: list[str]
+
+
+def _processes_of(home: Path) -> list[str]:
+    """Every process whose command or environment names the demo's folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if str(home) in " ".join([*process.cmdline(), *process.environ().values()]):
+                found.append(f"{process.pid} {' '.join(process.cmdline())[:120]}")
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +69,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory, traces: Path) -> Demo:
     )
     last = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else "{}"
     outside = watched.read_text(encoding="utf-8") if watched.exists() else ""
-    return Demo(done.returncode, json.loads(last), home / "lah", outside, done.stderr)
+    return Demo(done.returncode, json.loads(last), home / "lah", outside, done.stderr, _processes_of(home))
 
 
 @pytest.fixture(scope="module")
@@ -97,14 +110,7 @@ def test_daily_costs_equal_the_events_to_the_last_digit(tables: Connection) -> N
 
 
 def test_nothing_is_left_running_after_it(demo: Demo) -> None:
-    left = []
-    for process in psutil.process_iter():
-        try:
-            if str(demo.home) in " ".join([*process.cmdline(), *process.environ().values()]):
-                left.append(f"{process.pid} {' '.join(process.cmdline())[:120]}")
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    assert left == []
+    assert demo.left_running == []
 
 
 def test_no_process_of_it_looked_up_or_connected_to_anything_outside(demo: Demo) -> None:

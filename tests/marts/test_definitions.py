@@ -124,7 +124,7 @@ def hub(location: ModuleType) -> Iterator[Hub]:
 def test_the_automation_runs_by_default_on_all_marts_and_can_be_evaluated_by_the_daemon(location: ModuleType) -> None:
     (sensor,) = [each for each in location.defs.sensors if each.name == "marts_automation"]
     assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
-    assert sensor.minimum_interval_seconds == 30
+    assert sensor.minimum_interval_seconds == 10
     graph = location.defs.resolve_asset_graph()
     assert {key.to_user_string() for key in sensor.asset_selection.resolve(graph)} == set(MARTS)
     for name in MARTS:
