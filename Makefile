@@ -22,7 +22,7 @@ setup: .venv/.ready ## The virtual environment, from the hashed lock file
 demo: setup ## The main job on real events, then serve until Ctrl-C (ARGS="--exit --json")
 	@$(BIN)/lah demo $(ARGS)
 
-test: setup ## All tests, on a real PostgreSQL, broker, Dagster and browser
+test: setup ## All tests, on a real PostgreSQL, a real broker and a real Dagster
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: setup ## ruff: style, and the walls between the rooms

@@ -35,7 +35,7 @@ def replay(
     events: Annotated[int | None, typer.Option(min=1, help="Keep about so many events.")] = None,
     speed: Annotated[str, typer.Option(help="A multiple of the trace's own pace, or max.")] = "max",
     map_: Annotated[
-        str | None, typer.Option("--map", help="For a file: field=column pairs, separated by commas.")
+        str | None, typer.Option("--map", help="For a file: field=column pairs, or a .toml or .json file of them.")
     ] = None,
     keep_times: Annotated[
         bool, typer.Option("--keep-times", help="For a file: do not shift times to end now.")
@@ -45,6 +45,7 @@ def replay(
 
     Example: lah replay requests.csv --map timestamp=ts,model=model_name,input_tokens=prompt --speed 60
     """
+    from lah_platform.replay.generic import parse_mapping
     from lah_platform.stack.endpoints import database_url, kafka_bootstrap
     from lah_platform.stack.replaying import replay as send
 
@@ -57,9 +58,6 @@ def replay(
             ) from None
     else:
         pace = None
-    pairs = [pair.partition("=") for pair in map_.split(",")] if map_ else []
-    if any(not (field and column) for field, _, column in pairs):
-        raise ConfigurationError(f"--map is not field=column pairs: {map_!r}", "Write timestamp=ts,model=model_name")
     bar = Progress(TextColumn("  replay"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=_console)
     with bar:
         task = bar.add_task("replay", total=None)
@@ -70,7 +68,7 @@ def replay(
             bootstrap=kafka_bootstrap(settings()),
             run=run or f"{source}-{datetime.now(UTC):%Y%m%dT%H%M%S}",
             events=events,
-            mapping={field.strip(): column.strip() for field, _, column in pairs},
+            mapping=parse_mapping(map_) if map_ else None,
             keeps_times=keep_times,
             speed=pace,
             on_total=lambda total: bar.update(task, total=total),
