@@ -59,6 +59,11 @@ def template(server: Server) -> str:
         connection.execute("create database template_lah")
     with connect(_named(server.url, "template_lah")) as connection:
         migrate(connection)
+    with connect(server.url) as connection:  # TimescaleDB's scheduler would hold the database and bar its cloning
+        connection.execute("alter database template_lah allow_connections false")
+        connection.execute(
+            "select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = 'template_lah'"
+        )
     return "template_lah"
 
 

@@ -17,13 +17,17 @@ def _migrate(context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     from lah_platform.stack.endpoints import database_url
+    from lah_platform.stores.costs import ensure_price_book
     from lah_platform.stores.migrations import migrate as apply
     from lah_platform.stores.postgres import connect
 
     with connect(database_url(settings())) as connection:
         applied = apply(connection)
+        priced = ensure_price_book(connection)
     for migration in applied:
         print(f"applied {migration.version:04d}_{migration.name}")
+    if priced:
+        print(f"loaded {priced} list prices; load your own into table prices")
     if not applied:
         print("The schema is current")
 

@@ -30,7 +30,7 @@ def print_summary(console: Console, summary: Summary) -> None:
     for name in summary.failed_checks:
         console.print(f"  [red]failed[/red] {name}")
     stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in summary.stage_seconds.items())
-    console.print(f"{stages}; {summary.seconds:.1f} s in all, {summary.resident_mib:,} MiB resident")
+    console.print(f"{stages}; {summary.seconds:.1f} s in all, {summary.peak_resident_mib:,} MiB resident at most")
     if summary.report_path:
         console.print(f"report: {summary.report_path}", soft_wrap=True)
 

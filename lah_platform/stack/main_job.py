@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from psycopg import sql
@@ -46,6 +47,7 @@ class Summary:
     forecasts: int = 0
     correlations: int = 0
     costs_rows: int = 0
+    priced_usd: Decimal = Decimal(0)
     marts_rows: dict[str, int] = field(default_factory=dict)
     checks_passed: int = 0
     checks_failed: int = 0
@@ -53,7 +55,7 @@ class Summary:
     never_materialized: list[str] = field(default_factory=list)
     report_path: str = ""
     source: str = ""
-    resident_mib: int = 0
+    peak_resident_mib: int = 0
     seconds: float = 0.0
     stage_seconds: dict[str, float] = field(default_factory=dict)
 
@@ -70,6 +72,7 @@ class Summary:
             "forecasts": self.forecasts,
             "correlations": self.correlations,
             "costs": self.costs_rows,
+            "priced tokens": self.priced_usd,
             "checks": self.checks_passed,
             "report": self.report_path,
         } | {f"mart {name}": self.marts_rows.get(name, 0) for name in _MARTS}
@@ -137,9 +140,8 @@ def summarise(connection: Connection, settings: Settings) -> Summary:
         statement = sql.SQL("select count(*) from {}").format(sql.Identifier(window.table))
         (rows,) = connection.execute(statement).fetchone() or (0,)
         summary.rollup_rows[window.name] = rows
-    ((summary.anomalies, summary.forecasts, summary.correlations, summary.costs_rows),) = connection.execute(
-        _Q["served_rows"]
-    ).fetchall()
+    (served,) = connection.execute(_Q["served_rows"]).fetchall()
+    summary.anomalies, summary.forecasts, summary.correlations, summary.costs_rows, summary.priced_usd = served
     summary.marts_rows = _marts(connection)
     verdicts = connection.execute(_Q["latest_checks"]).fetchall()
     summary.checks_passed = sum(passed for _, _, passed, _, _ in verdicts)
@@ -170,7 +172,8 @@ def _described(summary: Summary, source: str, stages: dict[str, float], hub: Sup
     )
     summary.source = source
     summary.stage_seconds = stages
-    summary.resident_mib = hub.resident_bytes() // 2**20
+    hub.note_memory()
+    summary.peak_resident_mib = hub.peak_resident_bytes // 2**20
     return summary
 
 
@@ -204,6 +207,7 @@ def _run(hub: Supervisor, connection: Connection, table: str) -> None:
 def _wait(hub: Supervisor, log: str, condition: Callable[[], bool], seconds: float) -> None:
     def revive_and_ask() -> bool:
         hub.revive()
+        hub.note_memory()
         return condition()
 
     if not wait_until(revive_and_ask, seconds=seconds, poll_seconds=0.25):

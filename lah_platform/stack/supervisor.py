@@ -21,6 +21,7 @@ from lah_platform.stack.endpoints import StackState, write_state
 from lah_platform.stack.environment import child_environment
 from lah_platform.stack.services import Service, hub_services
 from lah_platform.stack.stopping import stop_orphans
+from lah_platform.stores.costs import ensure_price_book
 from lah_platform.stores.dbt_project import build_manifest, is_stale
 from lah_platform.stores.embedded.broker import EmbeddedBroker
 from lah_platform.stores.embedded.ports import free_port
@@ -37,6 +38,7 @@ _READY_SECONDS = 90.0
 _STOP_SECONDS = 25.0
 _RESTART_FIRST_SECONDS = 1.0
 _RESTART_MOST_SECONDS = 30.0
+_MEMORY_SECONDS = 2.0
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -55,6 +57,8 @@ class Supervisor:
         self.api_url = ""
         self.dagster_url = ""
         self.demo_keys: dict[str, str] = {}
+        self.peak_resident_bytes = 0
+        self._memory_noted_at = 0.0
 
     @contextmanager
     def running(self) -> Iterator["Supervisor"]:
@@ -109,7 +113,14 @@ class Supervisor:
         """The log file of a process."""
         return self._settings.home / "logs" / f"{name}.log"
 
-    def resident_bytes(self) -> int:
+    def note_memory(self) -> None:
+        """Remember the most that is resident at once; looks at most every two seconds, for looking costs CPU."""
+        now = time.monotonic()
+        if now - self._memory_noted_at >= _MEMORY_SECONDS:
+            self._memory_noted_at = now
+            self.peak_resident_bytes = max(self.peak_resident_bytes, self._resident_bytes())
+
+    def _resident_bytes(self) -> int:
         """Resident memory of everything that was started, children included, shared pages counted once (PSS)."""
         total = 0
         for pid in self.pids().values():
@@ -207,6 +218,7 @@ class Supervisor:
     def _migrate(self) -> None:
         with connect(self.database_url) as connection:
             migrate(connection)
+            ensure_price_book(connection)
             if self._settings.api_host in _LOOPBACK:
                 home, given = self._settings.home, self._settings.secret
                 secret = server_secret(home, given.get_secret_value() if given else None)

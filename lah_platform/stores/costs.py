@@ -13,11 +13,12 @@ from lah_platform.costs.daily import daily_costs
 from lah_platform.costs.price_book import PriceBook, PriceRow
 from lah_platform.costs.pricing import priced
 from lah_platform.costs.requests import COST_EVENTS_SCHEMA, cost_rows
+from lah_platform.stores.audit import record
 from lah_platform.stores.frames import copy_frame
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
 
-__all__ = ["compute_cost_daily", "load_price_book", "read_price_book"]
+__all__ = ["compute_cost_daily", "ensure_price_book", "load_price_book", "read_price_book"]
 
 _Q = queries("costs")
 _ROWS_A_CHUNK = 50_000  # Python holds so many events at once; the day's frame is several times as compact
@@ -35,6 +36,20 @@ def load_price_book(connection: Connection, rows: Iterable[PriceRow]) -> int:
         connection.cursor().executemany(_Q["upsert_price"], parameters)
         read_price_book(connection)
     return len(parameters)
+
+
+def ensure_price_book(connection: Connection) -> int:
+    """Load the shipped prices into a hub that has none yet, with a line in the audit log; returns how many rows.
+
+    A hub that has prices keeps exactly its own.
+    """
+    with connection.transaction():
+        connection.execute(_Q["lock"])
+        if connection.execute("select exists (select from prices)").fetchone() == (True,):
+            return 0
+        loaded = load_price_book(connection, PriceBook.shipped().rows)
+        record(connection, "lah", "load", "table", "prices", "*", {"rows": loaded, "source": "shipped price book"})
+    return loaded
 
 
 def read_price_book(connection: Connection) -> PriceBook:

@@ -30,7 +30,7 @@ select (min(ts) at time zone 'UTC')::date, (max(ts) at time zone 'UTC')::date fr
 -- name: served_rows
 -- Row counts of what is served besides the rollups.
 select (select count(*) from anomalies), (select count(*) from forecasts), (select count(*) from correlations),
-       (select count(*) from cost_daily)
+       (select count(*) from cost_daily), (select coalesce(sum(priced_usd), 0) from cost_daily)
 
 -- name: latest_checks
 -- The newest verdict of each check.
