@@ -226,6 +226,10 @@ class Supervisor:
             elif revoke_demo_keys(connection):
                 self._report(f"The demo key is revoked: {self._settings.api_host} is not a loopback address")
 
+    def _has_dagster_tables(self) -> bool:
+        with connect(self.database_url) as connection:
+            return connection.execute("select to_regclass('dagster.asset_daemon_asset_evaluations') is not null").fetchone() == (True,)
+
     def _prepare_dagster_home(self) -> None:
         home = self._settings.home / "dagster"
         home.mkdir(parents=True, exist_ok=True)
@@ -235,6 +239,9 @@ class Supervisor:
         for service in self._services:
             if service.name == "marts" and is_stale():
                 build_manifest(url=self.database_url)
+            if service.name == "marts" and not self._has_dagster_tables():
+                # the first of them makes Dagster's tables; two at once fail with "already exists"
+                self._wait_ready(next(each for each in self._services if each.name == "code"))
             if service.name == "dagster-webserver":
                 for location in self._services:
                     if location.name in ("code", "marts"):
