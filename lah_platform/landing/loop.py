@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from lah_platform.errors import Fenced, StoreUnavailable, Unstorable
 from lah_platform.landing.batch import Batch, Decoder, prepare
@@ -18,6 +18,7 @@ __all__ = ["Backoff", "LandingLoop", "land_or_bisect"]
 
 _log = logging.getLogger("lah.landing")
 
+_NOTE_EVERY = timedelta(seconds=2)  # an idle topic is polled twice a second: each note is an update per partition
 _KEEP_ALIVE_SECONDS = 1.0  # far below the broker's session timeout
 
 
@@ -69,6 +70,7 @@ class LandingLoop:
         self._batch_seconds = batch_seconds
         self._backoff = backoff
         self._on_landed = on_landed
+        self._noted_at = datetime.min.replace(tzinfo=UTC)
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Poll and land until `stop()`; then land what was polled, and return.
@@ -103,8 +105,9 @@ class LandingLoop:
                     landed = land_or_bisect(self._store, batch)
                     self._on_landed(batch, landed)
                     batch = None
-                if poll.at_end:
+                if poll.at_end and poll.at - self._noted_at >= _NOTE_EVERY:
                     self._store.note_caught_up(poll.at_end, poll.at)
+                    self._noted_at = poll.at
             except Fenced as error:
                 _log.warning("landing fenced: %s", error)
                 return False

@@ -60,7 +60,8 @@ def has_timescaledb(connection: Connection) -> bool:
     """Whether the server offers TimescaleDB: installed and preloaded."""
     row = connection.execute(
         "select exists (select from pg_available_extensions where name = 'timescaledb')"
-        " and current_setting('shared_preload_libraries') like '%timescaledb%'"
+        # its preloaded library defines this; shared_preload_libraries itself is for superusers' eyes only
+        " and current_setting('timescaledb.max_background_workers', true) is not null"
     ).fetchone()
     return bool(row and row[0])
 

@@ -3,7 +3,6 @@
 from datetime import date, datetime, timedelta
 
 from lah_platform.stores.audit import record
-from lah_platform.stores.migrations import has_timescaledb
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
 
@@ -44,9 +43,15 @@ def prune_dagster_events(connection: Connection, before: datetime) -> int:
 
 
 def set_compression(connection: Connection, after: timedelta) -> bool:
-    """Compress event chunks older than `after` where the server has TimescaleDB; False on plain PostgreSQL."""
-    if not has_timescaledb(connection):
+    """Compress event chunks older than `after` where events are a hypertable; False on native partitions.
+
+    Does nothing when that age is set already: changing the settings waits for, and holds up, whoever uses events.
+    """
+    if connection.execute(_Q["is_hypertable"]).fetchone() != (True,):
         return False
-    connection.execute(_Q["set_compression"])
-    connection.execute(_Q["compression_policy"], {"after": after})
+    if connection.execute(_Q["compression_age"]).fetchone() != (after,):
+        with connection.transaction():
+            connection.execute(_Q["drop_compression_policy"])
+            connection.execute(_Q["set_compression"])
+            connection.execute(_Q["compression_policy"], {"after": after})
     return True

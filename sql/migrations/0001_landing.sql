@@ -20,7 +20,8 @@ comment on table series is
     'One row per combination of dimensions; landing assigns it once. Absent dimensions are empty strings; past a tenant''s limit every new combination is the series whose dimensions are __other__.';
 
 -- A hypertable where the server offers TimescaleDB, native daily range partitions otherwise:
--- the only other places that know the difference are ensure_event_partition and drop_event_partitions.
+-- the only other places that know the difference are ensure_event_partition and drop_event_partitions. They ask the
+-- table, not the server: a database migrated before its server had TimescaleDB keeps native partitions.
 do $$
 declare
     columns constant text := $columns$
@@ -79,7 +80,7 @@ create function ensure_event_partition(day date) returns void language plpgsql a
 declare
     child constant text := 'events_' || to_char(day, 'YYYYMMDD');
 begin
-    if exists (select from pg_extension where extname = 'timescaledb') then
+    if (select relkind from pg_class where oid = 'lah.events'::regclass) <> 'p' then
         return;  -- chunks make themselves
     end if;
     if to_regclass('lah.' || child) is not null then
@@ -100,7 +101,7 @@ create function drop_event_partitions(before date) returns setof text language p
 declare
     child text;
 begin
-    if exists (select from pg_extension where extname = 'timescaledb') then
+    if (select relkind from pg_class where oid = 'lah.events'::regclass) <> 'p' then
         return query execute 'select drop_chunks(''lah.events'', $1)::text' using before::timestamp at time zone 'UTC';
         return;
     end if;
