@@ -122,6 +122,8 @@ def test_a_record_the_database_refuses_becomes_a_dead_letter_and_the_rest_lands(
     assert ranges[0][0] == 0
     assert ranges[-1][1] == 8
     assert all(a[1] == b[0] for a, b in pairwise(ranges))
+    counted = connection.execute("select sum(received)::int, sum(no_record)::int from landing_batches").fetchone()
+    assert counted == (8, 0)
 
 
 def test_a_dead_letter_names_field_and_reason_and_keeps_its_bytes(

@@ -1,7 +1,7 @@
 """Rollups in a real PostgreSQL: however events arrive, every window says what its events say."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -15,8 +15,10 @@ from lah_platform.landing.batch import prepare
 from lah_platform.landing.records import Partition, Record
 from lah_platform.rollups.windows import WINDOWS
 from lah_platform.stack.landing_process import decode_now
+from lah_platform.stores.embedded.process import wait_until
 from lah_platform.stores.landing import PostgresLanding
 from lah_platform.stores.postgres import Connection, connect
+from lah_platform.stores.queries import queries
 from lah_platform.stores.rollups import advance_watermark, pending, recompute_day, recompute_days, tick
 from tests.landing.messages import NOW, api_cost, message
 from tests.rollups.recount import assert_rollups_equal_recount
@@ -97,6 +99,34 @@ def test_a_recomputation_beside_a_tick_counts_nothing_twice(database: str, conne
     store.close()
     assert failures == []
     assert_rollups_equal_recount(connection)
+
+
+@pytest.mark.parametrize(
+    "work", [lambda own: tick(own, now=NOW), lambda own: recompute_day(own, NOW.date(), now=NOW)], ids=["tick", "day"]
+)
+def test_ticks_and_recomputations_wait_for_one_another(
+    work: Callable[[Connection], object], database: str, connection: Connection
+) -> None:
+    def run() -> None:
+        with connect(database) as own:
+            work(own)
+
+    def is_waiting() -> bool:
+        row = connection.execute(
+            "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+            " and database = (select oid from pg_database where datname = current_database())"
+        ).fetchone()
+        return row == (1,)
+
+    connection.execute(queries("rollups")["lock"])
+    worker = threading.Thread(target=run)
+    worker.start()
+    try:
+        assert wait_until(is_waiting, seconds=20)
+    finally:
+        connection.execute(queries("rollups")["unlock"])
+        worker.join(20)
+    assert not worker.is_alive()
 
 
 def test_a_crash_in_the_middle_of_a_tick_leaves_everything_for_the_next(database: str, connection: Connection) -> None:

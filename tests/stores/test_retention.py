@@ -119,7 +119,6 @@ def test_chunks_are_compressed_at_the_age_that_was_set_last(connection: Connecti
 
 
 def test_pruning_keeps_the_newest_event_of_each_asset_and_kind_and_every_event_of_a_run(connection: Connection) -> None:
-    connection.execute("create schema dagster")
     connection.execute(
         "create table dagster.event_logs (id bigint primary key, run_id text not null, dagster_event_type text,"
         " asset_key text, partition text, timestamp timestamp not null)"
@@ -146,7 +145,6 @@ def test_pruning_keeps_the_newest_event_of_each_asset_and_kind_and_every_event_o
 
 def test_pruning_leaves_a_recent_event_although_a_newer_one_is_there(connection: Connection) -> None:
     assert prune_dagster_events(connection, NOW) == 0, "Dagster stores elsewhere"
-    connection.execute("create schema dagster")
     connection.execute(
         "create table dagster.event_logs as select n as id, ''::text as run_id, 'MATERIALIZATION'::text as"
         " dagster_event_type, 'a'::text as asset_key, null::text as partition, timestamp '2026-03-04' as timestamp"
