@@ -40,7 +40,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A PostgreSQL server that forgets everything at the end of the session.
 
     LAH_TEST_SERVER_URL names another one (its superuser; databases are made and dropped there), for example the
-    system's PostgreSQL 15 or one with TimescaleDB.
+    system's PostgreSQL 15 or one with TimescaleDB (timescaledb.max_background_workers=0 there: a scheduler that finds a
+    database holds it, and it cannot be cloned).
     """
     if url := os.environ.get("LAH_TEST_SERVER_URL"):
         yield ExternalServer(url)
