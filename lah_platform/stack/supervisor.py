@@ -228,7 +228,9 @@ class Supervisor:
 
     def _has_dagster_tables(self) -> bool:
         with connect(self.database_url) as connection:
-            return connection.execute("select to_regclass('dagster.asset_daemon_asset_evaluations') is not null").fetchone() == (True,)
+            return connection.execute(
+                "select to_regclass('dagster.asset_daemon_asset_evaluations') is not null"
+            ).fetchone() == (True,)
 
     def _prepare_dagster_home(self) -> None:
         home = self._settings.home / "dagster"
