@@ -35,8 +35,8 @@ bench: setup ## Every benchmark, quick form
 	@for b in landing; do $(BIN)/python -m benchmarks.$$b --quick --json; done
 
 lock: ## Renew both lock files from pyproject.toml
-	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet --output-file requirements.lock
-	@echo uv | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet --output-file requirements-setup.lock
+	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade --generate-hashes --no-header --no-annotate --quiet --output-file requirements.lock
+	@echo uv | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --output-file requirements-setup.lock
 
 clean: ## Stop what runs here, remove the environment, data and caches
 	@if [ -x $(BIN)/lah ]; then $(BIN)/lah down --quiet --remove-data; fi

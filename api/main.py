@@ -1,7 +1,6 @@
 """Where a server starts: `uvicorn api.main:build --factory`, or `python -m api.main`."""
 
 import ipaddress
-from datetime import datetime
 from typing import Final
 
 import uvicorn
@@ -9,12 +8,10 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from api.services import Services
-from lah_platform.events.decode import decode
-from lah_platform.events.envelope import Event
-from lah_platform.events.rejection import Rejection
 from lah_platform.ingress.door import EventDoor
 from lah_platform.settings import Settings, settings
 from lah_platform.stack.endpoints import database_url, kafka_bootstrap
+from lah_platform.stack.landing_process import decode_now
 from lah_platform.stores.broker_health import BrokerHealth
 from lah_platform.stores.doors import DirectDoor, KafkaDoor
 from lah_platform.stores.keys import server_secret
@@ -40,7 +37,7 @@ def build_services(settings: Settings) -> Services:
         door = KafkaDoor(bootstrap, settings.topic)
         broker = BrokerHealth(bootstrap, settings.topic)
     else:
-        door = DirectDoor(url, decoder=_decode, series_limit=settings.series_limit)
+        door = DirectDoor(url, decoder=decode_now, series_limit=settings.series_limit)
     return Services(
         pool=open_pool(
             url,
@@ -72,10 +69,6 @@ def main() -> None:
         access_log=False,
         server_header=False,
     )
-
-
-def _decode(raw: bytes | None, now: datetime) -> Event | Rejection:
-    return decode(raw, now=now)
 
 
 def _is_loopback(host: str) -> bool:

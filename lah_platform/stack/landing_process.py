@@ -28,7 +28,7 @@ def decode_now(raw: bytes | None, now: datetime) -> Event | Rejection:
 
 
 class _Progress:
-    """Counts since the last report, and when to report."""
+    """Tells the broker how far landing is, and the log what was landed since the last report."""
 
     def __init__(self, source: KafkaSource) -> None:
         self._source = source
@@ -36,6 +36,7 @@ class _Progress:
         self._reported_at = time.monotonic()
 
     def __call__(self, batch: Batch, landed: Landed) -> None:
+        self._source.commit({partition: covered.stop for partition, covered in batch.ranges.items()})
         self._totals["received"] += len(batch.records)
         self._totals["batches"] += 1
         for outcome in ("stored", "duplicate", "dead_lettered"):

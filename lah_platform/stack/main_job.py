@@ -10,7 +10,7 @@ from typing import Any
 
 from psycopg import sql
 
-from lah_platform.errors import StackError
+from lah_platform.errors import ConfigurationError, StackError
 from lah_platform.rollups.windows import WINDOWS
 from lah_platform.settings import Settings
 from lah_platform.stack.lineage import materialized_at
@@ -94,9 +94,12 @@ def run_main_job(
 ) -> Summary:
     """Replay the traces into the running `hub` and wait for every table.
 
-    Raises StackError when a stage does not finish in its time, naming the stage and the log to read.
+    Raises StackError when a stage does not finish in its time, naming the stage and the log to read, and
+    ConfigurationError for a hub without a broker.
     """
-    assert hub.bootstrap is not None
+    bootstrap = hub.bootstrap
+    if bootstrap is None:
+        raise ConfigurationError("The demo replays through Kafka", "Unset LAH_KAFKA_BOOTSTRAP, or name a broker by it")
     stages: dict[str, float] = {}
 
     def timed(name: str, step: Callable[[], Any]) -> Any:
@@ -111,7 +114,7 @@ def run_main_job(
             settings,
             "all",
             database_url=hub.database_url,
-            bootstrap=hub.bootstrap or "",
+            bootstrap=bootstrap,
             run=run,
             events=events,
             on_total=on_total,

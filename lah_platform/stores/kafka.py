@@ -1,7 +1,8 @@
 """The Kafka-protocol client: reading records for landing, and producing with acknowledgement."""
 
+import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -12,6 +13,8 @@ from lah_platform.errors import ConfigurationError, SourceError
 from lah_platform.landing.records import Partition, Poll, Record
 
 __all__ = ["KafkaSource", "ensure_topic", "make_producer", "produce_all", "topic_id"]
+
+_log = logging.getLogger("lah.landing")
 
 _TIMEOUT_SECONDS = 10.0
 _QUEUED_KILOBYTES = 65_536  # bounds a landing process's memory at any backlog
@@ -122,11 +125,15 @@ class KafkaSource:
             self._consumer.poll(0)
             self._consumer.resume(self._consumer.assignment())
 
-    def commit(self) -> None:
-        """Tell the broker how far landing is; only lag monitors read it."""
-        offsets = [TopicPartition(p.topic, p.number, offset) for p, offset in self._next.items()]
-        if self._is_grouped and offsets:
+    def commit(self, landed: Mapping[Partition, int]) -> None:
+        """Tell the broker how far each partition is landed. Only lag monitors read it, so a failure is logged."""
+        if not self._is_grouped:
+            return
+        try:
+            offsets = [TopicPartition(p.topic, p.number, offset) for p, offset in landed.items()]
             self._consumer.commit(offsets=offsets, asynchronous=True)
+        except KafkaException as error:
+            _log.warning("the broker took no offsets: %s", error)
 
     def close(self) -> None:
         self._consumer.close()
