@@ -3,8 +3,10 @@
 Belongs here: names, defaults and validation. Does not: anything that connects or creates files.
 """
 
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -37,6 +39,10 @@ class Settings(BaseSettings):
     consumer_group: str | None = Field(
         default=None, description="Kafka consumer group; unset: one process takes every partition itself."
     )
+    kafka_settings: dict[str, str] = Field(
+        default={},
+        description='More librdkafka settings of landing\'s consumer, as JSON: {"session.timeout.ms": "6000"}.',
+    )
     traces: Path | None = Field(default=None, description="Folder of real traces; unset: ../shared/data when present.")
     secret: SecretStr | None = Field(default=None, description="Server secret of API keys; unset: made in LAH_HOME.")
     api_host: str = Field(default="127.0.0.1", description="Address the API listens on.")
@@ -47,8 +53,19 @@ class Settings(BaseSettings):
     code_port: int = Field(
         default=4266, ge=1, le=65534, description="Port of Dagster's code server; dbt's is the next."
     )
-    batch_rows: int = Field(default=5000, ge=1, le=100_000, description="A landing batch ends at so many records...")
-    batch_seconds: float = Field(default=0.5, gt=0, le=60, description="...or after so long.")
+    batch_rows: int = Field(default=20_000, ge=1, le=100_000, description="A landing batch ends at so many records...")
+    batch_seconds: float = Field(default=0.05, gt=0, le=60, description="...or after so long.")
+    stop_seconds: float = Field(
+        default=20, gt=0, description="Landing ends so long after SIGTERM and the batch it waits for, at the latest."
+    )
+    dedup: Literal["exact", "strict"] = Field(
+        default="exact", description="'strict' also refuses an event_id that came before under another timestamp..."
+    )
+    dedup_window_hours: float = Field(default=24, gt=0, description="...when it came at most so long before.")
+    metrics_port: int | None = Field(
+        default=None, ge=1, le=65535, description="Port of landing's Prometheus metrics; unset: none are served."
+    )
+    metrics_host: str = Field(default="127.0.0.1", description="Address landing's metrics are served on.")
     series_limit: int = Field(default=10_000, ge=1, description="Series per tenant; beyond it __other__.")
     allowed_lateness_seconds: float = Field(default=900, ge=0, description="A window is final this long after its end.")
     compress_after_days: int = Field(default=7, ge=1, description="Age at which TimescaleDB compresses events.")
@@ -58,6 +75,11 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().resolve()
+
+    @property
+    def strict_window(self) -> timedelta | None:
+        """How long an event_id is held to its first timestamp; None: it is not."""
+        return timedelta(hours=self.dedup_window_hours) if self.dedup == "strict" else None
 
     @property
     def has_embedded_postgres(self) -> bool:

@@ -116,14 +116,17 @@ def down(
 def land() -> None:
     """One landing process: Kafka to PostgreSQL, exactly once, until SIGTERM. `lah up` starts one by itself.
 
+    Ends with 0 when everything read is committed, with 75 when PostgreSQL was away and something is not.
+
     Example: LAH_KAFKA_BOOTSTRAP=broker:9092 LAH_CONSUMER_GROUP=lah lah land
     """
     from lah_platform.stack import logs
     from lah_platform.stack.endpoints import database_url, kafka_bootstrap
-    from lah_platform.stack.landing_process import run_landing
+    from lah_platform.stack.landing_process import NOT_LANDED_STATUS, run_landing
 
     logs.configure()
-    run_landing(settings(), database_url=database_url(settings()), bootstrap=kafka_bootstrap(settings()))
+    if run_landing(settings(), database_url=database_url(settings()), bootstrap=kafka_bootstrap(settings())):
+        raise typer.Exit(NOT_LANDED_STATUS)
 
 
 def doctor(json_: Json = False) -> None:

@@ -1,11 +1,12 @@
-"""Which typed column a payload's field fills: the hub's vocabulary of measures.
+"""Which typed column a payload's field fills: the hub's vocabulary of measures, by column over many payloads.
 
 A field that is not named here stays in the event's `payload` only. `total_tokens` is as sent, never added up.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import Any, Literal
 
 from lah_platform.events.money import round_to_column
 from lah_platform.events.payloads import Payload
@@ -15,94 +16,104 @@ from lah_platform.events.payloads.security import Vulnerability
 from lah_platform.events.payloads.telemetry import ErrorRate, Latency, ModelPerformance, Throughput, TokenUsage
 from lah_platform.events.token_buckets import token_buckets
 
+Columns = dict[str, list[Any]]
 
-class Measured(NamedTuple):
-    """The typed columns that a payload fills; None everywhere it has nothing to say. Durations are ms, money is USD."""
-
-    model: str | None = None
-    request_id: str | None = None
-    latency_ms: float | None = None
-    ttft_ms: float | None = None
-    tokens_per_second: float | None = None
-    requests_per_second: float | None = None
-    total_requests: int | None = None
-    failed_requests: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    total_tokens: int | None = None
-    input_fresh_tokens: int | None = None
-    input_cache_read_tokens: int | None = None
-    input_cache_write_tokens: int | None = None
-    output_visible_tokens: int | None = None
-    output_reasoning_tokens: int | None = None
-    cost_usd: Decimal | None = None
-    score: float | None = None
-    token_derivation: str | None = None
-
-
-_NOTHING = Measured()
+MEASURE_TYPES: Mapping[str, Literal["text", "float", "integer", "decimal"]] = {
+    "model": "text",
+    "request_id": "text",
+    "latency_ms": "float",
+    "ttft_ms": "float",
+    "tokens_per_second": "float",
+    "requests_per_second": "float",
+    "total_requests": "integer",
+    "failed_requests": "integer",
+    "input_tokens": "integer",
+    "output_tokens": "integer",
+    "total_tokens": "integer",
+    "input_fresh_tokens": "integer",
+    "input_cache_read_tokens": "integer",
+    "input_cache_write_tokens": "integer",
+    "output_visible_tokens": "integer",
+    "output_reasoning_tokens": "integer",
+    "cost_usd": "decimal",
+    "score": "float",
+    "token_derivation": "text",
+}
+"""Every typed column that payloads fill. Durations are ms, money is USD with 12 decimals."""
 
 
-def measured(payload: Payload) -> Measured:
-    """The columns of one payload; costs have 12 decimals."""
-    measure = _MEASURES.get(type(payload))
-    return _NOTHING if measure is None else measure(payload)
+def measured(payload_class: type[Payload], payloads: Sequence[Payload]) -> Columns:
+    """The columns that payloads of one class fill, one value a payload, None for what it does not say.
+
+    A column of MEASURE_TYPES that is absent is null for the whole class.
+    """
+    measure = _MEASURES.get(payload_class)
+    return {} if measure is None or not payloads else measure(payloads)
 
 
-def _latency(payload: Latency) -> Measured:
-    return Measured(
-        payload.model_id, payload.request_id, payload.total_latency_ms, payload.ttft_ms, payload.tokens_per_second
-    )
+def _fields(**field_of: str) -> Callable[[Sequence[Any]], Columns]:
+    getters = [(column, attrgetter(field)) for column, field in field_of.items()]
+    return lambda payloads: {column: list(map(get, payloads)) for column, get in getters}
 
 
-def _throughput(payload: Throughput) -> Measured:
-    return Measured(
-        model=payload.model_id,
-        tokens_per_second=payload.tokens_per_second,
-        requests_per_second=payload.requests_per_second,
-    )
+_tokens_as_sent = _fields(
+    model="model_id",
+    request_id="request_id",
+    input_tokens="prompt_tokens",
+    output_tokens="completion_tokens",
+    total_tokens="total_tokens",
+)
+
+_token_parts = _fields(
+    read="input_cache_read_tokens",
+    write="input_cache_write_tokens",
+    reasoning="output_reasoning_tokens",
+    derivation="token_derivation",
+)
 
 
-def _error_rate(payload: ErrorRate) -> Measured:
-    return Measured(
-        model=payload.model_id, total_requests=payload.total_requests, failed_requests=payload.failed_requests
-    )
+def _tokens(payloads: Sequence[TokenUsage | TokenCost]) -> Columns:
+    sent = _tokens_as_sent(payloads)
+    if all(values.count(None) == len(values) for values in _token_parts(payloads).values()):
+        return sent | {"token_derivation": ["unknown"] * len(payloads)}  # what nearly all producers send, at once
+    buckets = [token_buckets(payload) for payload in payloads]
+    fresh, read, write, visible, reasoning, derivation = map(list, zip(*buckets, strict=True))
+    return sent | {
+        "input_fresh_tokens": fresh,
+        "input_cache_read_tokens": read,
+        "input_cache_write_tokens": write,
+        "output_visible_tokens": visible,
+        "output_reasoning_tokens": reasoning,
+        "token_derivation": derivation,
+    }
 
 
-def _tokens(payload: TokenUsage | TokenCost) -> Measured:
-    buckets = token_buckets(payload)
-    return Measured(
-        model=payload.model_id,
-        request_id=payload.request_id,
-        input_tokens=payload.prompt_tokens,
-        output_tokens=payload.completion_tokens,
-        total_tokens=payload.total_tokens,
-        input_fresh_tokens=buckets.input_fresh,
-        input_cache_read_tokens=buckets.input_cache_read,
-        input_cache_write_tokens=buckets.input_cache_write,
-        output_visible_tokens=buckets.output_visible,
-        output_reasoning_tokens=buckets.output_reasoning,
-        cost_usd=_usd(payload),
-        token_derivation=buckets.derivation,
-    )
+def _token_cost(payloads: Sequence[TokenCost]) -> Columns:
+    return _tokens(payloads) | {"cost_usd": list(map(_usd, payloads))}
 
 
-def _usd(payload: TokenUsage | TokenCost) -> Decimal | None:
+def _usd(payload: TokenCost) -> Decimal | None:
     # despite its name the field holds an amount of `currency`
-    if isinstance(payload, TokenCost) and payload.currency.upper() == "USD":
-        return round_to_column(payload.total_cost_usd)
-    return None
+    return round_to_column(payload.total_cost_usd) if payload.currency.upper() == "USD" else None
 
 
-_MEASURES: dict[type[Any], Callable[[Any], Measured]] = {
-    Latency: _latency,
-    Throughput: _throughput,
-    ErrorRate: _error_rate,
+_MEASURES: dict[type[Any], Callable[[Sequence[Any]], Columns]] = {
+    Latency: _fields(
+        model="model_id",
+        request_id="request_id",
+        latency_ms="total_latency_ms",
+        ttft_ms="ttft_ms",
+        tokens_per_second="tokens_per_second",
+    ),
+    Throughput: _fields(
+        model="model_id", tokens_per_second="tokens_per_second", requests_per_second="requests_per_second"
+    ),
+    ErrorRate: _fields(model="model_id", total_requests="total_requests", failed_requests="failed_requests"),
     TokenUsage: _tokens,
-    TokenCost: _tokens,
-    ModelPerformance: lambda payload: Measured(model=payload.model_id, score=payload.quality_score),
-    Vulnerability: lambda payload: Measured(score=payload.severity_score),
-    ComplianceCheck: lambda payload: Measured(score=payload.score),
-    ApiCost: lambda payload: Measured(cost_usd=round_to_column(payload.total_cost_usd)),
-    ResourceConsumption: lambda payload: Measured(cost_usd=round_to_column(payload.cost_usd)),
+    TokenCost: _token_cost,
+    ModelPerformance: _fields(model="model_id", score="quality_score"),
+    Vulnerability: _fields(score="severity_score"),
+    ComplianceCheck: _fields(score="score"),
+    ApiCost: lambda payloads: {"cost_usd": [round_to_column(payload.total_cost_usd) for payload in payloads]},
+    ResourceConsumption: lambda payloads: {"cost_usd": [round_to_column(payload.cost_usd) for payload in payloads]},
 }

@@ -4,6 +4,7 @@ Text in here ends in PostgreSQL `text` columns and in people's eyes, so it is pr
 record held. How a reason is found belongs in `explain.py`.
 """
 
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -28,6 +29,7 @@ RejectionCode = Literal[
     "too_old",
     "nul_character",
     "wrong_tenant",
+    "conflicting_timestamp",
     "database_rejected",
 ]
 
@@ -53,6 +55,12 @@ class Rejection(msgspec.Struct, frozen=True):
 def reject(code: RejectionCode, field: str, reason: str, tenant: str) -> Rejection:
     """A `Rejection` whose text fits a `text` column: printable characters only, bounded in length."""
     return Rejection(code, _readable(field, _MAX_FIELD_CHARS), _readable(reason, _MAX_REASON_CHARS), tenant)
+
+
+def conflicting_timestamp(tenant: str, first: datetime) -> Rejection:
+    """An event whose id came before under another timestamp, `first` (UTC)."""
+    reason = f"this event_id was stored with {first.isoformat()} before: an event has one time"
+    return reject("conflicting_timestamp", "timestamp", reason, tenant)
 
 
 def _readable(text: str, max_chars: int) -> str:

@@ -30,8 +30,9 @@ def token_buckets(payload: TokenUsage | TokenCost) -> TokenBuckets:
     reasoning = payload.output_reasoning_tokens
     derivation = payload.token_derivation
     if derivation is None:
-        is_split = read is not None or write is not None or reasoning is not None
-        derivation = "inclusive" if is_split else "unknown"
+        if read is None and write is None and reasoning is None:
+            return _NOTHING_SAID
+        derivation = "inclusive"
     if derivation == "unknown":
         return TokenBuckets(None, read, write, None, reasoning, "unknown")
     fresh: int | None = payload.prompt_tokens
@@ -42,6 +43,9 @@ def token_buckets(payload: TokenUsage | TokenCost) -> TokenBuckets:
         if fresh is None or visible is None:
             derivation = "unknown"
     return TokenBuckets(fresh, read, write, visible, reasoning, derivation)
+
+
+_NOTHING_SAID = TokenBuckets(None, None, None, None, None, "unknown")
 
 
 def _rest(whole: int, parts: int) -> int | None:

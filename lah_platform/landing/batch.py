@@ -1,12 +1,17 @@
-"""A batch: records with their decoded events or rejections, and the offset ranges they cover."""
+"""A batch: records with what they decoded to, and the offset ranges they cover."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
+
 from lah_platform.events.envelope import Event
 from lah_platform.events.rejection import Rejection
-from lah_platform.landing.records import Partition, Record
+from lah_platform.landing.columns import EventColumns
+from lah_platform.landing.fast_lane import FastLane
+from lah_platform.landing.records import Partition, Record, Records
+from lah_platform.landing.shapes import ShapeBook
 
 __all__ = ["Batch", "Decoder", "OffsetRange", "prepare"]
 
@@ -28,10 +33,11 @@ class OffsetRange:
 
 @dataclass(frozen=True)
 class Batch:
-    """`results[i]` is what `records[i]` decoded to; `received_at` is UTC."""
+    """Every record is either a row of `events` or a key of `rejections`, by its place; `received_at` is UTC."""
 
-    records: Sequence[Record]
-    results: Sequence[Event | Rejection]
+    records: Records
+    events: EventColumns
+    rejections: Mapping[int, Rejection]
     ranges: Mapping[Partition, OffsetRange]
     received_at: datetime
 
@@ -50,26 +56,35 @@ class Batch:
                 second[partition] = OffsetRange(last.start, covered.stop, last.records)
             elif rest[partition] < covered.stop:
                 second[partition] = OffsetRange(rest[partition], covered.stop, 0)
-        return (
-            Batch(self.records[:middle], self.results[:middle], first, self.received_at),
-            Batch(self.records[middle:], self.results[middle:], second, self.received_at),
+        return self._part(0, middle, first), self._part(middle, len(self.records), second)
+
+    def _part(self, start: int, stop: int, ranges: Mapping[Partition, OffsetRange]) -> "Batch":
+        positions = self.events.positions
+        return Batch(
+            self.records[start:stop],
+            self.events.take(np.flatnonzero((positions >= start) & (positions < stop))).moved(-start),
+            {at - start: rejection for at, rejection in self.rejections.items() if start <= at < stop},
+            ranges,
+            self.received_at,
         )
+
+    def refused(self, rejections: Mapping[int, Rejection]) -> "Batch":
+        """The same batch with some of its events refused as well."""
+        stays = ~np.isin(self.events.positions, list(rejections))
+        events = self.events.take(np.flatnonzero(stays))
+        return Batch(self.records, events, {**self.rejections, **rejections}, self.ranges, self.received_at)
 
     def rejected(self, reason: str) -> "Batch":
         """The same batch of one event with that event refused for `reason`, which the database gave."""
-        (event,) = self.results
-        rejection = Rejection(code="database_rejected", field="payload", reason=reason, tenant=event.tenant)
-        return Batch(self.records, [rejection], self.ranges, self.received_at)
+        tenant = self.events.shapes[0].tenant
+        return self.refused({0: Rejection(code="database_rejected", field="payload", reason=reason, tenant=tenant)})
 
 
-def _ranges(records: Iterable[Record], starts: Mapping[Partition, int]) -> dict[Partition, OffsetRange]:
-    stops: dict[Partition, int] = {}
-    counts: dict[Partition, int] = {}
-    for record in records:
-        partition = record.partition
-        stops[partition] = record.offset + 1
-        counts[partition] = counts.get(partition, 0) + 1
-    return {p: OffsetRange(starts[p], stop, counts[p]) for p, stop in stops.items()}
+def _ranges(records: Records, starts: Mapping[Partition, int]) -> dict[Partition, OffsetRange]:
+    last = dict(zip(records.partition_of, records.offsets, strict=True))
+    counts = np.bincount(np.array(records.partition_of, np.int64), minlength=len(records.partitions)).tolist()
+    partitions = records.partitions
+    return {partitions[of]: OffsetRange(starts[partitions[of]], offset + 1, counts[of]) for of, offset in last.items()}
 
 
 def prepare(
@@ -78,7 +93,38 @@ def prepare(
     *,
     decoder: Decoder,
     received_at: datetime,
+    lane: FastLane | None = None,
 ) -> Batch:
-    """Decode `records`; `starts` gives the offset each of their partitions was read from."""
-    results = [decoder(record.value, received_at) for record in records]
-    return Batch(records, results, _ranges(records, starts), received_at)
+    """Decode `records`; `starts` gives the offset each of their partitions was read from.
+
+    With a `lane`, ordinary records take it, and `decoder` reads the others.
+    """
+    records = records if isinstance(records, Records) else Records.of(records)
+    results: dict[int, Event | Rejection] = {}
+
+    def learn(position: int) -> Event | None:
+        result = results[position] = decoder(records.values[position], received_at)
+        return result if isinstance(result, Event) else None
+
+    if lane is None:
+        shapes, ordinary = ShapeBook(), None
+        rest: Sequence[int] = range(len(records))
+    else:
+        shapes, ordinary = lane.shapes, lane.read(records.values, received_at, learn)
+        is_read = np.zeros(len(records), np.bool_)
+        is_read[ordinary.positions] = True
+        rest = np.flatnonzero(~is_read).tolist()
+    accepted: list[int] = []
+    events: list[Event] = []
+    rejections: dict[int, Rejection] = {}
+    for position in rest:
+        result = results.get(position) or decoder(records.values[position], received_at)
+        if isinstance(result, Rejection):
+            rejections[position] = result
+        else:
+            accepted.append(position)
+            events.append(result)
+    columns = [] if ordinary is None else [ordinary]
+    if events or not columns:
+        columns.append(EventColumns.of(events, accepted, shapes))
+    return Batch(records, EventColumns.concat(columns), rejections, _ranges(records, starts), received_at)

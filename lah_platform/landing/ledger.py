@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+import numpy as np
+
 from lah_platform.landing.batch import Batch
 from lah_platform.landing.records import Outcome
 
@@ -27,10 +29,15 @@ class LedgerEntry(NamedTuple):
 def ledger_entries(batch: Batch, outcomes: Sequence[Outcome]) -> list[LedgerEntry]:
     """The batch's entries in a fixed order, so that two processes never lock rows crosswise."""
     minute = batch.received_at.replace(second=0, microsecond=0)
-    counts = Counter(
-        (record.partition.topic, record.partition.number, result.tenant, outcome)
-        for record, result, outcome in zip(batch.records, batch.results, outcomes, strict=True)
-    )
+    tenants = np.empty(len(batch.records), object)
+    tenants[batch.events.positions] = batch.events.tenants()
+    for position, rejection in batch.rejections.items():
+        tenants[position] = rejection.tenant
+    partitions = batch.records.partitions
+    counts = Counter[tuple[str, int, str, Outcome]]()
+    seen = Counter(zip(batch.records.partition_of, tenants.tolist(), outcomes, strict=True))
+    for (of, tenant, outcome), count in seen.items():
+        counts[partitions[of].topic, partitions[of].number, tenant, outcome] += count
     return [
         LedgerEntry(
             topic,

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from lah_platform.errors import Fenced, StoreUnavailable, Unstorable
 from lah_platform.landing.batch import Batch, Decoder, prepare
+from lah_platform.landing.fast_lane import FastLane
 from lah_platform.landing.records import Landed, LandingStore, Poll, RecordSource
 
 __all__ = ["Backoff", "LandingLoop", "land_or_bisect"]
@@ -34,10 +36,10 @@ class Backoff:
         return whole * (0.5 + draw() / 2)
 
 
-def land_or_bisect(store: LandingStore, batch: Batch) -> Landed:
+def land_or_bisect(store: LandingStore, batch: Batch, encoded: Any = None) -> Landed:
     """Land the batch; when the database refuses its content, halve it down to the record and refuse only that."""
     try:
-        return store.land(batch)
+        return store.land(batch, encoded)
     except Unstorable as error:
         if len(batch.records) == 1:
             return store.land(batch.rejected(error.message))
@@ -54,6 +56,7 @@ class LandingLoop:
         store: LandingStore,
         *,
         decoder: Decoder,
+        lane: FastLane | None = None,
         clock: Callable[[], datetime],
         sleep: Callable[[float], object],
         batch_rows: int,
@@ -64,6 +67,7 @@ class LandingLoop:
         self._source = source
         self._store = store
         self._decoder = decoder
+        self._lane = lane
         self._clock = clock
         self._sleep = sleep
         self._batch_rows = batch_rows
@@ -81,28 +85,34 @@ class LandingLoop:
             pending: Future[bool] | None = None
             while not stop():
                 poll = self._source.poll(self._batch_rows, self._batch_seconds)
-                batch = None
-                if poll.records:
-                    batch = prepare(poll.records, poll.starts, decoder=self._decoder, received_at=self._clock())
+                batch, encoded = self._encoded(poll) if poll.records else (None, None)
                 if not self._settled(pending):
                     self._source.rewind()  # what was just polled comes after a batch that did not land
                     pending = None
                     continue
-                pending = writer.submit(self._write, batch, poll, stop)
+                pending = writer.submit(self._write, batch, encoded, poll, stop)
             self._settled(pending)
+
+    def _encoded(self, poll: Poll) -> tuple[Batch, Any]:
+        """The poll's batch, and what its transaction will write; None in its place when that cannot be said now."""
+        batch = prepare(poll.records, poll.starts, decoder=self._decoder, received_at=self._clock(), lane=self._lane)
+        try:
+            return batch, self._store.encode(batch)
+        except StoreUnavailable:
+            return batch, None  # the writer waits for the database, and encodes then
 
     def _settled(self, pending: Future[bool] | None) -> bool:
         while pending is not None and wait([pending], timeout=_KEEP_ALIVE_SECONDS).not_done:
             self._source.keep_alive()
         return pending is None or pending.result()
 
-    def _write(self, batch: Batch | None, poll: Poll, stop: Callable[[], bool]) -> bool:
+    def _write(self, batch: Batch | None, encoded: Any, poll: Poll, stop: Callable[[], bool]) -> bool:
         """Whether everything is committed; when not, the source must go back to the stored offsets."""
         attempt = 0
         while True:
             try:
                 if batch is not None:
-                    landed = land_or_bisect(self._store, batch)
+                    landed = land_or_bisect(self._store, batch, encoded)
                     self._on_landed(batch, landed)
                     batch = None
                 if poll.at_end and poll.at - self._noted_at >= _NOTE_EVERY:
@@ -113,7 +123,8 @@ class LandingLoop:
                 return False
             except StoreUnavailable as error:
                 seconds = self._backoff.seconds(attempt)
-                _log.warning("landing waits %.1f s: %s", seconds, error)
+                figures = {"wait_s": round(seconds, 3), "reason": error.message}
+                _log.warning("landing waits %.1f s: %s", seconds, error, extra={"figures": figures})
                 self._sleep(seconds)
                 attempt += 1
                 if stop():

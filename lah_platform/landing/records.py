@@ -1,14 +1,14 @@
 """What landing reads and what it asks of its two ends. Nothing here knows a broker or a database."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, overload
 
 if TYPE_CHECKING:
     from lah_platform.landing.batch import Batch
 
-__all__ = ["Landed", "LandingStore", "Outcome", "Partition", "Poll", "Record", "RecordSource"]
+__all__ = ["Landed", "LandingStore", "Outcome", "Partition", "Poll", "Record", "RecordSource", "Records"]
 
 Outcome = str  # 'stored' | 'duplicate' | 'dead_lettered'
 
@@ -31,6 +31,58 @@ class Record(NamedTuple):
     headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
+class Records(Sequence[Record]):
+    """Records by column, for whoever takes them a hundred thousand at a time; one of them is made when asked for.
+
+    `partition_of[i]` is an index into `partitions`; `details(i)` gives key and headers, which few are asked for.
+    """
+
+    __slots__ = ("details", "offsets", "partition_of", "partitions", "values")
+
+    def __init__(
+        self,
+        partitions: Sequence[Partition],
+        partition_of: list[int],
+        offsets: list[int],
+        values: list[bytes | None],
+        details: Callable[[int], tuple[bytes | None, tuple[tuple[str, bytes | None], ...]]],
+    ) -> None:
+        self.partitions = partitions
+        self.partition_of = partition_of
+        self.offsets = offsets
+        self.values = values
+        self.details = details
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> "Records":
+        """Ready-made records by column."""
+        made = list(records)
+        partitions = list(dict.fromkeys(record.partition for record in made))
+        number = {partition: i for i, partition in enumerate(partitions)}
+        return cls(
+            partitions,
+            [number[record.partition] for record in made],
+            [record.offset for record in made],
+            [record.value for record in made],
+            lambda i: (made[i].key, made[i].headers),
+        )
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    @overload
+    def __getitem__(self, at: int) -> Record: ...
+    @overload
+    def __getitem__(self, at: slice) -> "Records": ...
+    def __getitem__(self, at: int | slice) -> Any:
+        if isinstance(at, slice):
+            start = at.indices(len(self))[0]
+            of, offsets, values = self.partition_of[at], self.offsets[at], self.values[at]
+            return Records(self.partitions, of, offsets, values, lambda i: self.details(start + i))
+        key, headers = self.details(at)
+        return Record(self.partitions[self.partition_of[at]], self.offsets[at], key, self.values[at], headers)
+
+
 @dataclass(frozen=True)
 class Poll:
     """What one poll brought.
@@ -39,7 +91,7 @@ class Poll:
     are the partitions read to their end as of `at` (UTC).
     """
 
-    records: Sequence[Record]
+    records: Records
     starts: Mapping[Partition, int]
     at_end: frozenset[Partition]
     at: datetime
@@ -74,8 +126,11 @@ class RecordSource(Protocol):
 class LandingStore(Protocol):
     """Where batches go, each in one transaction."""
 
-    def land(self, batch: "Batch") -> Landed:
-        """Commit everything of the batch or nothing.
+    def encode(self, batch: "Batch") -> Any:
+        """What `land` will write, made beforehand, in any thread. Raises StoreUnavailable."""
+
+    def land(self, batch: "Batch", encoded: Any = None) -> Landed:
+        """Commit everything of the batch or nothing; `encoded` is what `encode` made of this batch.
 
         Raises Fenced when another process moved an offset, StoreUnavailable when the database went away (what was
         asked may or may not be committed: the offsets tell), Unstorable when it refuses the content of some record.

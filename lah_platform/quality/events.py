@@ -133,12 +133,21 @@ _RULES = (
     ),
     Rule(
         "events",
-        "ids_have_one_timestamp",
+        "conflicting_timestamps",
         "warn",
         False,
         "The same id under several timestamps is a conflict, not a retry, and is counted each time: have the producer "
-        "repeat the timestamp when it retries",
-        sql="select tenant, event_id, count(*) as events from batch group by tenant, event_id having count(*) > 1",
+        "repeat the timestamp when it retries, or set LAH_DEDUP=strict (docs/ledger.md)",
+        # By arrival, not by the event's own time: what came in the period, against all that came in it and in the
+        # 24 hours before. One pass over that range (BRIN on received_at), no second index on ids.
+        sql="""
+            select tenant, event_id, count(*) as timestamps, min(ts) as earliest_ts, max(ts) as latest_ts,
+                   min(received_at) as first_received_at, max(received_at) as last_received_at
+            from events
+            where received_at >= {period_from} - interval '24 hours' and received_at < {period_to}
+            group by tenant, event_id
+            having count(*) > 1 and max(received_at) >= {period_from}
+        """,
     ),
 )
 

@@ -5,10 +5,9 @@ Belongs here: the arithmetic of merging whole frames, and its rounding. Which ro
 
 import polars as pl
 
-__all__ = ["combine"]
+from lah_platform.rollups.histogram import KEY_SPAN
 
-# Histogram keys lie in ±2^21, so group and key share one integer, which hashes twice as fast as two columns
-_KEY_SPAN = 2**22
+__all__ = ["combine"]
 
 
 def combine(parts: pl.DataFrame, buckets: pl.DataFrame) -> pl.DataFrame:
@@ -63,12 +62,13 @@ def _moments(parts: pl.DataFrame) -> pl.DataFrame:
 
 
 def _histograms(buckets: pl.DataFrame) -> pl.DataFrame:
-    packed = (pl.col("group") * _KEY_SPAN + pl.col("key") + _KEY_SPAN // 2).alias("packed")
+    # group and key share one integer, which hashes twice as fast as two columns
+    packed = (pl.col("group") * KEY_SPAN + pl.col("key") + KEY_SPAN // 2).alias("packed")
     merged = buckets.select(packed, "count").group_by("packed").agg(pl.col("count").sum()).sort("packed")
     return (
         merged.select(
-            group=pl.col("packed") // _KEY_SPAN,
-            key=(pl.col("packed") % _KEY_SPAN - _KEY_SPAN // 2).cast(pl.Int32),
+            group=pl.col("packed") // KEY_SPAN,
+            key=(pl.col("packed") % KEY_SPAN - KEY_SPAN // 2).cast(pl.Int32),
             count="count",
         )
         .group_by("group", maintain_order=True)

@@ -17,9 +17,12 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 from types import MappingProxyType
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 __all__ = [
+    "KEY_SPAN",
     "PERCENTILES",
     "SCALE",
     "keys",
@@ -35,6 +38,8 @@ __all__ = [
 SCALE = 5
 _BUCKETS: int = 2**SCALE  # per doubling
 _KEY_OFFSET = 2**20  # beyond every index of a double, so that no positive value has key 0
+KEY_SPAN = 2**22
+"""Keys lie in ±KEY_SPAN / 2."""
 _GROWTH = 2.0 ** (1 / _BUCKETS)
 # harmonic midpoint 2lu/(l+u) of (l, u] over l; written so because l * u overflows for large values
 _MIDPOINT = 2 * _GROWTH / (1 + _GROWTH)
@@ -59,7 +64,7 @@ def _bounds() -> list[int]:
 
 
 _BOUNDS = _bounds()
-_BOUNDS_SERIES = pl.Series(_BOUNDS, dtype=pl.Int64)
+_BOUNDS_ARRAY = np.array(_BOUNDS, np.int64)
 
 
 def relative_error(scale: int = SCALE) -> float:
@@ -85,22 +90,19 @@ def key(value: float) -> int:
     return index + _KEY_OFFSET if value > 0 else -(index + _KEY_OFFSET)
 
 
-def keys(values: pl.Series) -> pl.Series:
-    """`key` of every value: Float64 in, Int32 out, same length and name; ValueError on null, NaN or infinity."""
-    if values.null_count() or not values.is_finite().all():
-        raise ValueError("NaN, infinities and nulls have no bucket: such values are refused before they land")
-    name = values.name
-    magnitude = pl.col(name).abs()
-    is_subnormal = magnitude < 2.0 ** (1 - _EXPONENT_BIAS)
-    scaled = pl.when(is_subnormal).then(magnitude * 2.0**_SUBNORMAL_SHIFT).otherwise(magnitude)
-    bits = values.to_frame().select(
-        bits=scaled.reinterpret(dtype=pl.Int64), shift=is_subnormal.cast(pl.Int64) * _SUBNORMAL_SHIFT
-    )
-    mantissas = bits.select((pl.col("bits") & _MANTISSA_MASK) | (1 << _MANTISSA_BITS)).to_series()
-    below = pl.lit(_BOUNDS_SERIES.search_sorted(mantissas, side="left")).cast(pl.Int64)
-    exponent = (pl.col("bits") // (1 << _MANTISSA_BITS)) - _EXPONENT_BIAS - pl.col("shift")
-    index = bits.select(index=exponent * _BUCKETS + below - 1 + _KEY_OFFSET).to_series()
-    return values.to_frame().select((pl.col(name).sign() * pl.lit(index)).cast(pl.Int32).alias(name)).to_series()
+def keys(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """`key` of every value; ValueError for NaN and infinities."""
+    if not np.isfinite(values).all():
+        raise ValueError("NaN and infinities have no bucket: such values are refused before they land")
+    magnitudes = np.abs(values)
+    is_subnormal = magnitudes < 2.0 ** (1 - _EXPONENT_BIAS)
+    magnitudes[is_subnormal] *= 2.0**_SUBNORMAL_SHIFT
+    bits = magnitudes.view(np.int64)
+    mantissas = (bits & _MANTISSA_MASK) | (1 << _MANTISSA_BITS)
+    exponents = (bits >> _MANTISSA_BITS) - _EXPONENT_BIAS - is_subnormal * _SUBNORMAL_SHIFT
+    indexes = exponents * _BUCKETS + np.searchsorted(_BOUNDS_ARRAY, mantissas, side="left") - 1
+    found: npt.NDArray[np.int64] = np.sign(values).astype(np.int64) * (indexes + _KEY_OFFSET)
+    return found
 
 
 def representative(key: int) -> float:

@@ -5,16 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import polars as pl
-
 from lah_platform.errors import ConfigurationError
 from lah_platform.events.rejection import Rejection
 from lah_platform.landing.batch import Decoder
+from lah_platform.landing.columns import EventColumns
 from lah_platform.landing.ledger import LedgerEntry
-from lah_platform.landing.records import Partition, Record
-from lah_platform.landing.rows import event_rows, partials, series_key
-from lah_platform.stores.frames import copy_frame
-from lah_platform.stores.landing import SeriesBook, add_to_ledger, insert_events
+from lah_platform.landing.records import Partition, Record, Records
+from lah_platform.landing.shapes import ShapeBook
+from lah_platform.stores.event_rows import EventRows
+from lah_platform.stores.landing import SeriesBook, add_to_ledger
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
 
@@ -70,18 +69,19 @@ def replay(
     result = decoder(letter["raw"], now)
     if isinstance(result, Rejection):
         return Replayed(dead_letter_id, "dead_lettered", f"{result.field}: {result.reason}")
-    book = series.ids(connection, {series_key(result)})
+    source = Partition(letter["topic"], letter["topic_id"], letter["partition"])
+    records = Records.of([Record(source, letter["record_offset"], None, letter["raw"])])
+    events = EventColumns.of([result], [0], ShapeBook())
+    ids = series.ids(connection, {events.shapes[0].series})
     connection.execute(_Q["ensure_partition"], {"day": result.timestamp.date()})
+    rows = EventRows()
     with connection.transaction():
         letter = dead_letter(connection, dead_letter_id)
         if letter["replayed_at"] is not None:
             return Replayed(dead_letter_id, letter["replayed_as"], "it was replayed before")
-        source = Partition(letter["topic"], letter["topic_id"], letter["partition"])
-        rows = event_rows([(Record(source, letter["record_offset"], None, letter["raw"]), result)], book, now)
-        stored = insert_events(connection, rows)
-        aggregates: pl.DataFrame = partials(stored)
-        copy_frame(connection, "rollup_partials", aggregates, aggregates.columns)
-        outcome = "stored" if stored else "duplicate"
+        encoded = rows.encode(events, records, now, ids)
+        stored = rows.insert(connection, encoded, EventColumns.of([], [], ShapeBook()), records, now, ids)
+        outcome = "stored" if len(stored) else "duplicate"
         minute = letter["dead_lettered_at"].replace(second=0, microsecond=0)
         add_to_ledger(
             connection,

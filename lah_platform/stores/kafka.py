@@ -1,6 +1,7 @@
 """The Kafka-protocol client: reading records for landing, and producing with acknowledgement."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,14 +11,18 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from lah_platform.errors import ConfigurationError, SourceError
-from lah_platform.landing.records import Partition, Poll, Record
+from lah_platform.landing.records import Partition, Poll, Records
 
 __all__ = ["KafkaSource", "ensure_topic", "make_producer", "produce_all", "topic_id"]
 
 _log = logging.getLogger("lah.landing")
 
 _TIMEOUT_SECONDS = 10.0
-_QUEUED_KILOBYTES = 65_536  # bounds a landing process's memory at any backlog
+# These bound a landing process's memory at any backlog: fetches are counted as they travel, compressed, and a backlog of
+# 200 MB that compresses well was fetched whole (205 MB resident) until one fetch was bounded too; with these 50 MB.
+_QUEUED_KILOBYTES = 16_384
+_QUEUED_MESSAGES = 20_000
+_FETCH_BYTES = 1_000_000
 
 
 def _admin(bootstrap: str) -> AdminClient:
@@ -75,6 +80,9 @@ class KafkaSource:
         self._topic_id = topic_id(bootstrap, topic)
         self._adopt = adopt
         self._next: dict[Partition, int] = {}
+        self._ends: Mapping[Partition, int] = {}
+        self._untold: dict[Partition, int] = {}
+        self._untold_lock = threading.Lock()
         self._at_end: set[Partition] = set()
         self._is_grouped = group is not None
         self._consumer = Consumer(
@@ -85,6 +93,9 @@ class KafkaSource:
                 "enable.partition.eof": True,
                 "auto.offset.reset": "error",
                 "queued.max.messages.kbytes": _QUEUED_KILOBYTES,
+                "queued.min.messages": _QUEUED_MESSAGES,
+                "fetch.max.bytes": _FETCH_BYTES,
+                "fetch.queue.backoff.ms": 10,  # 1000 by default: a short queue would run dry meanwhile
                 "fetch.wait.max.ms": 100,
                 "partition.assignment.strategy": "range",
             }
@@ -98,15 +109,15 @@ class KafkaSource:
 
     def poll(self, max_records: int, seconds: float) -> Poll:
         """See RecordSource. Raises SourceError when the log does not hold the stored offset."""
+        self._tell_broker()
         at = datetime.now(UTC)
-        records: list[Record] = []
-        starts: dict[Partition, int] = {}
         deadline = time.monotonic() + seconds
-        while not records and (left := deadline - time.monotonic()) > 0:
-            for message in self._consumer.consume(max_records, left):
-                self._take(message, records, starts)
+        records, starts = Records.of([]), dict[Partition, int]()
+        while not len(records) and (left := deadline - time.monotonic()) > 0:
+            records, starts = self._take(self._consumer.consume(max_records, left))
             if self._at_end:
                 break  # what there is has been read: land it now
+        self._note_ends()
         return Poll(records, starts, frozenset(self._at_end), at)
 
     def rewind(self) -> None:
@@ -124,43 +135,103 @@ class KafkaSource:
             self._consumer.pause(assignment)
             self._consumer.poll(0)
             self._consumer.resume(self._consumer.assignment())
+        self._tell_broker()
+        self._note_ends()
 
     def commit(self, landed: Mapping[Partition, int]) -> None:
-        """Tell the broker how far each partition is landed. Only lag monitors read it, so a failure is logged."""
-        if not self._is_grouped:
-            return
-        try:
-            offsets = [TopicPartition(p.topic, p.number, offset) for p, offset in landed.items()]
-            self._consumer.commit(offsets=offsets, asynchronous=True)
-        except KafkaException as error:
-            _log.warning("the broker took no offsets: %s", error)
+        """Have the next poll tell the broker how far each partition is landed; any thread may ask.
+
+        Only lag monitors read it. Not told from here: the consumer is locked while it waits for records, and a writer
+        that asked it for anything stood still for 0.5 to 4 s.
+        """
+        if self._is_grouped:
+            with self._untold_lock:
+                self._untold.update(landed)
+
+    def positions(self) -> Mapping[Partition, int]:
+        """The offset that comes next, of every partition this process has. Any thread may ask."""
+        return dict(self._next)
+
+    def ends(self) -> Mapping[Partition, int]:
+        """The log's end at the last poll, of every partition this process has and has fetched from. Any thread may ask.
+
+        Fetches tell it; ListOffsets is not asked (docs/decisions/0001).
+        """
+        return self._ends
 
     def close(self) -> None:
+        self._tell_broker()
         self._consumer.close()
 
-    def _take(self, message: Message, records: list[Record], starts: dict[Partition, int]) -> None:
-        partition = Partition(message.topic() or self._topic, self._topic_id, message.partition() or 0)
+    def _tell_broker(self) -> None:
+        with self._untold_lock:
+            landed, self._untold = self._untold, {}
+        offsets = [TopicPartition(p.topic, p.number, offset) for p, offset in landed.items() if p in self._next]
+        if not offsets:
+            return
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=True)
+        except KafkaException as error:  # nothing depends on it
+            _log.warning("the broker took no offsets: %s", error)
+
+    def _note_ends(self) -> None:
+        found = {}
+        for partition, position in self._next.items():
+            place = TopicPartition(partition.topic, partition.number)
+            _, end = self._consumer.get_watermark_offsets(place, cached=True)  # 10 µs for a partition
+            if end >= 0:
+                found[partition] = max(end, position)
+        self._ends = found
+
+    def _take(self, messages: list[Message]) -> tuple[Records, dict[Partition, int]]:
+        """The records among the messages, and the offset each of their partitions was read from."""
+        told = [message for message in messages if message.error() is not None]
+        ends = [self._partition(each) for each in told if self._is_end(each)]
+        if told:
+            messages = [message for message in messages if message.error() is None]
+        numbers = cast("list[int]", [message.partition() for message in messages])
+        partitions = {number: Partition(self._topic, self._topic_id, number) for number in set(numbers)}
+        lost = {number for number, partition in partitions.items() if partition not in self._next}
+        if lost:  # fetched before the partition was taken away
+            messages = [message for message in messages if message.partition() not in lost]
+            numbers = [number for number in numbers if number not in lost]
+        offsets = cast("list[int]", [message.offset() for message in messages])
+        starts = {}
+        for number, offset in dict(zip(numbers, offsets, strict=True)).items():
+            starts[partitions[number]] = self._next[partitions[number]]
+            self._next[partitions[number]] = offset + 1
+            self._at_end.discard(partitions[number])
+        for partition, end in ends:
+            if self._next.get(partition) == end:
+                self._at_end.add(partition)
+        kept = list(starts)
+        place = {partition.number: i for i, partition in enumerate(kept)}
+        values = [message.value() for message in messages]
+
+        def details(i: int) -> tuple[bytes | None, tuple[tuple[str, bytes | None], ...]]:
+            headers = cast("list[tuple[str, bytes | None]]", messages[i].headers() or [])
+            return messages[i].key(), tuple(headers)
+
+        return Records(kept, [place[number] for number in numbers], offsets, values, details), starts
+
+    def _partition(self, message: Message) -> tuple[Partition, int | None]:
+        return Partition(message.topic() or self._topic, self._topic_id, message.partition() or 0), message.offset()
+
+    def _is_end(self, message: Message) -> bool:
+        """Whether it tells the end of a partition. Raises SourceError for what landing cannot go on from."""
         error = message.error()
-        if error is None:
-            offset = message.offset()
-            if partition not in self._next or offset is None:
-                return  # fetched before the partition was taken away
-            starts.setdefault(partition, self._next[partition])
-            self._next[partition] = offset + 1
-            self._at_end.discard(partition)
-            headers = tuple(cast("list[tuple[str, bytes | None]]", message.headers() or []))
-            records.append(Record(partition, offset, message.key(), message.value(), headers))
-        elif error.code() == KafkaError._PARTITION_EOF:
-            self._at_end.add(partition)
-        elif error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+        assert error is not None
+        if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+            partition, _ = self._partition(message)
             raise SourceError(
                 f"{partition.topic}[{partition.number}] no longer holds the stored offset {self._next.get(partition)}",
                 "Records may have expired before they were landed: see 'Lost offsets' in docs/operations.md",
             )
-        elif error.fatal():
+        if error.fatal():
             raise SourceError(
                 f"The broker's client gave up: {error.str()}", "Check the broker, then start landing again"
             )
+        return error.code() == KafkaError._PARTITION_EOF
 
     def _on_assign(self, consumer: Consumer, assigned: Sequence[TopicPartition]) -> None:
         chosen = []

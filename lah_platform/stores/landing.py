@@ -1,40 +1,35 @@
 """The landing transaction on PostgreSQL: rows, dead letters, ledger, partial rollups and offsets, all or nothing."""
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+import numpy as np
 from psycopg import errors
 
 from lah_platform.errors import ConfigurationError, Fenced, StoreUnavailable, Unstorable
-from lah_platform.events.envelope import Event
+from lah_platform.events.rejection import conflicting_timestamp
 from lah_platform.landing.batch import Batch, OffsetRange
+from lah_platform.landing.columns import EventColumns, Integers, from_us
 from lah_platform.landing.ledger import LedgerEntry, ledger_entries
-from lah_platform.landing.records import Landed, Outcome, Partition, Record
-from lah_platform.landing.rows import ROW_COLUMNS, event_rows, identity, partials, series_key
-from lah_platform.rollups.series import SeriesKey, overflow_key
-from lah_platform.stores.frames import copy_frame, copy_rows
+from lah_platform.landing.records import Landed, Partition, Record
+from lah_platform.landing.repeats import RecentEvents, first_of_each
+from lah_platform.rollups.series import SeriesKey
+from lah_platform.stores.conflicts import ConflictMemory
+from lah_platform.stores.event_rows import EncodedRows, EventRows
+from lah_platform.stores.frames import copy_rows
 from lah_platform.stores.postgres import Connection, connect
 from lah_platform.stores.queries import queries
+from lah_platform.stores.series import SeriesBook
 
-__all__ = ["PostgresLanding", "SeriesBook", "add_to_ledger", "insert_events"]
+__all__ = ["EncodedBatch", "PostgresLanding", "SeriesBook", "add_to_ledger"]
 
 _Q = queries("landing")
-
-# COPY types of `events`; enums and jsonb go as the bytes that their input functions read (no Python object between)
-_TEXT = "source_module event_type payload_type subtype severity environment schema_version model request_id topic"
-_TYPES: dict[str, str] = (
-    dict.fromkeys(["tenant", "token_derivation", *_TEXT.split()], "text")
-    | dict.fromkeys(["event_id", "correlation_id", "parent_event_id"], "uuid")
-    | dict.fromkeys(["ts", "received_at"], "timestamptz")
-    | dict.fromkeys(["latency_ms", "ttft_ms", "tokens_per_second", "requests_per_second", "score"], "float8")
-    | {"partition": "int4", "cost_usd": "numeric", "tags": "bytea", "payload": "bytea"}
-)
-_ROW_TYPES = [_TYPES.get(name, "int8") for name in ROW_COLUMNS]
-_JSONB_AT = [ROW_COLUMNS.index(name) for name in ("tags", "payload")]
-_JSONB_VERSION = b"\x01"
+_NO_PLACES = np.empty(0, np.intp)
 _DEAD_LETTER_TYPES = {
     "tenant": "text",
     "topic": "text",
@@ -49,6 +44,8 @@ _DEAD_LETTER_TYPES = {
     "record_key": "bytea",
     "headers": "bytea",
 }
+_JSONB_VERSION = b"\x01"
+_DAY_US = 86_400_000_000
 
 
 @contextmanager
@@ -63,130 +60,97 @@ def _failures() -> Iterator[None]:
         raise StoreUnavailable(f"PostgreSQL is away ({reason})", "Landing waits for it") from error
 
 
-class SeriesBook:
-    """The ids of series, remembered; new ones are added in a transaction of their own, before the batch's.
+@dataclass(frozen=True)
+class EncodedBatch:
+    """A batch as its transaction will write it; `doubtful` are looked up there first."""
 
-    A series whose batch then fails stays: it has an id and no events, and the next batch uses it.
-    """
-
-    def __init__(self, limit_per_tenant: int) -> None:
-        self._limit = limit_per_tenant
-        self._ids: dict[SeriesKey, int] = {}
-
-    def ids(self, connection: Connection, keys: set[SeriesKey]) -> Mapping[SeriesKey, int]:
-        """The id of every key; past the tenant's limit the id of its overflow series."""
-        for key in sorted(keys - self._ids.keys()):
-            self._ids[key] = self._assign(connection, key)
-        return self._ids
-
-    def _assign(self, connection: Connection, key: SeriesKey) -> int:
-        dimensions = key._asdict()
-        found = connection.execute(_Q["find_series"], dimensions).fetchone()
-        if found:
-            return int(found[0])
-        with connection.transaction():
-            connection.execute(_Q["lock_tenant_series"], dimensions)
-            found = connection.execute(_Q["find_series"], dimensions).fetchone()
-            if found is None:
-                (known,) = connection.execute(_Q["count_series"], dimensions).fetchone() or (0,)
-                if known >= self._limit and key != overflow_key(key.tenant):
-                    dimensions = overflow_key(key.tenant)._asdict()
-                    found = connection.execute(_Q["find_series"], dimensions).fetchone()
-                found = found or connection.execute(_Q["add_series"], dimensions).fetchone()
-        assert found is not None
-        return int(found[0])
+    batch: Batch
+    rows: EncodedRows
+    doubtful: EventColumns
+    series: Mapping[SeriesKey, int]
 
 
 class PostgresLanding:
-    """A LandingStore on one connection, reopened when it breaks."""
+    """A LandingStore on two connections, reopened when they break: one for transactions, one for what precedes them.
 
-    def __init__(self, url: str, *, series_limit: int = 10_000, application_name: str = "lah-landing") -> None:
-        self._url = url
-        self._application_name = application_name
-        self._connection: Connection | None = None
+    With `strict_window`, an event_id that came before under another timestamp within that time is refused.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        series_limit: int = 10_000,
+        strict_window: timedelta | None = None,
+        application_name: str = "lah-landing",
+    ) -> None:
+        self._transactions = _Reopened(url, application_name)
+        self._preparations = _Reopened(url, application_name)
         self._series = SeriesBook(series_limit)
-        self._days: set[date] = set()
+        self._days = _Days()
+        self._rows = EventRows()
+        self._recent = RecentEvents()
+        self._memory = None if strict_window is None else ConflictMemory(strict_window)
 
     def adopt(self, partition: Partition, first_offset: int) -> int:
         """The offset to go on from; `first_offset` of the log for a partition never seen."""
-        with _failures():
-            row = self._open().execute(_Q["adopt_partition"], _names(partition) | {"first_offset": first_offset})
+        with _failures(), self._preparations.turn() as connection:
+            row = connection.execute(_Q["adopt_partition"], _names(partition) | {"first_offset": first_offset})
             (next_offset,) = row.fetchone() or (first_offset,)
             return int(next_offset)
 
     def note_caught_up(self, partitions: frozenset[Partition], at: datetime) -> None:
         """See LandingStore."""
-        with _failures():
-            self._open().cursor().executemany(
-                _Q["note_caught_up"], [_names(p) | {"at": at} for p in sorted(partitions)]
-            )
+        with _failures(), self._transactions.turn() as connection:
+            connection.cursor().executemany(_Q["note_caught_up"], [_names(p) | {"at": at} for p in sorted(partitions)])
 
-    def land(self, batch: Batch) -> Landed:
+    def encode(self, batch: Batch) -> EncodedBatch:
         """See LandingStore."""
-        with _failures():
-            connection = self._open()
-            accepted = [
-                (record, result)
-                for record, result in zip(batch.records, batch.results, strict=True)
-                if isinstance(result, Event)
-            ]
-            self._ensure_days(connection, {event.timestamp.date() for _, event in accepted})
-            series = self._series.ids(connection, {series_key(event) for _, event in accepted})
-            rows = event_rows(accepted, series, batch.received_at)
+        with _failures(), self._preparations.turn() as connection:
+            events = batch.events.take(first_of_each(batch.events))
+            self._days.ensure(connection, events.timestamps_us)
+            series = self._series.ids(connection, {shape.series for shape in set(events.shapes)})
+            is_recent = self._recent.seen(events)
+            doubtful = events.take(np.flatnonzero(is_recent))
+            fresh = events.take(np.flatnonzero(~is_recent)) if len(doubtful) else events
+            rows = self._rows.encode(fresh, batch.records, batch.received_at, series)
+            return EncodedBatch(batch, rows, doubtful, series)
+
+    def land(self, batch: Batch, encoded: EncodedBatch | None = None) -> Landed:
+        """See LandingStore."""
+        encoded = encoded or self.encode(batch)
+        with _failures(), self._transactions.turn() as connection:
+            if self._memory is not None:
+                self._memory.turn_if_due(connection, batch.received_at)
             try:
                 with connection.transaction():
-                    self._advance(connection, batch.ranges)
-                    return self._write(connection, batch, rows)
+                    return self._write(connection, encoded)
             except errors.CheckViolation:
-                self._days.clear()  # retention dropped a day that was remembered as there
-                self._ensure_days(connection, {event.timestamp.date() for _, event in accepted})
+                self._days.forget()  # retention dropped a day that was remembered as there
+                self._days.ensure(connection, batch.events.timestamps_us)
                 with connection.transaction():
-                    self._advance(connection, batch.ranges)
-                    return self._write(connection, batch, rows)
+                    return self._write(connection, encoded)
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
+        self._transactions.close()
+        self._preparations.close()
 
-    def _open(self) -> Connection:
-        if self._connection is None or self._connection.closed:
-            self._connection = connect(self._url, application_name=self._application_name)
-            self._days.clear()
-        return self._connection
-
-    def _ensure_days(self, connection: Connection, days: set[date]) -> None:
-        for day in sorted(days - self._days):
-            connection.execute(_Q["ensure_partition"], {"day": day})
-        self._days |= days
-
-    def _advance(self, connection: Connection, ranges: Mapping[Partition, OffsetRange]) -> None:
-        for partition, covered in sorted(ranges.items()):
-            step = _names(partition) | {"start": covered.start, "stop": covered.stop}
-            if connection.execute(_Q["advance_offset"], step).fetchone() is None:
-                raise Fenced(partition.topic, partition.number, covered.start)
-
-    def _write(self, connection: Connection, batch: Batch, rows: Sequence[tuple[Any, ...]]) -> Landed:
-        stored = insert_events(connection, rows)
-        waiting = set(map(identity, stored))
-        outcomes: list[Outcome] = []
-        dead: list[tuple[Any, ...]] = []
-        numbered = iter(rows)
-        for record, result in zip(batch.records, batch.results, strict=True):
-            if isinstance(result, Event):
-                key = identity(next(numbered))
-                outcomes.append("stored" if key in waiting else "duplicate")
-                waiting.discard(key)  # the same identity again in this batch is a repeat
-            else:
-                outcomes.append("dead_lettered")
-                dead.append(
-                    (result.tenant, *record.partition[:2], record.partition.number, record.offset, batch.received_at)
-                    + (result.code, result.field, result.reason, record.value, record.key, _headers(record))
-                )
-        aggregates = partials(stored)
-        copy_frame(connection, "rollup_partials", aggregates, aggregates.columns)
-        if dead:
-            copy_rows(connection, "dead_letters", list(_DEAD_LETTER_TYPES), list(_DEAD_LETTER_TYPES.values()), dead)
-        add_to_ledger(connection, ledger_entries(batch, outcomes))
+    def _write(self, connection: Connection, encoded: EncodedBatch) -> Landed:
+        self._advance(connection, encoded.batch.ranges)
+        encoded = self._without_conflicts(connection, encoded)
+        batch = encoded.batch
+        stored = self._rows.insert(
+            connection, encoded.rows, encoded.doubtful, batch.records, batch.received_at, encoded.series
+        )
+        outcomes = np.full(len(batch.records), "duplicate", object)
+        outcomes[stored.positions] = "stored"
+        refused = sorted(batch.rejections)
+        outcomes[refused] = "dead_lettered"
+        landed = Landed(outcomes.tolist())
+        if refused:
+            letters = [_letter(batch, position) for position in refused]
+            copy_rows(connection, "dead_letters", list(_DEAD_LETTER_TYPES), list(_DEAD_LETTER_TYPES.values()), letters)
+        add_to_ledger(connection, ledger_entries(batch, landed.outcomes))
         connection.cursor().executemany(
             _Q["record_batch"],
             [
@@ -196,28 +160,37 @@ class PostgresLanding:
                 for partition, covered in sorted(batch.ranges.items())
             ],
         )
-        return Landed(outcomes)
+        return landed
 
+    def _advance(self, connection: Connection, ranges: Mapping[Partition, OffsetRange]) -> None:
+        for partition, covered in sorted(ranges.items()):
+            step = _names(partition) | {"start": covered.start, "stop": covered.stop}
+            if connection.execute(_Q["advance_offset"], step).fetchone() is None:
+                raise Fenced(partition.topic, partition.number, covered.start)
 
-def insert_events(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Insert the rows whose identity is new, each identity once, and return them; inside a transaction.
-
-    Straight COPY when all are new; a batch with a repeat goes through a staging table, so that repeats are counted
-    and not guessed.
-    """
-    unique = {identity(row): row for row in reversed(rows)}
-    ordered = [unique[key] for key in sorted(unique)]
-    if not ordered:
-        return []
-    try:
-        with connection.transaction():
-            _copy_events(connection, "events", ordered)
-    except errors.UniqueViolation:
-        connection.execute(_Q["make_staging"])
-        _copy_events(connection, "events_staging", ordered)
-        inserted = set(connection.execute(_Q["insert_new_from_staging"]).fetchall())
-        return [row for row in ordered if identity(row) in inserted]
-    return ordered
+    def _without_conflicts(self, connection: Connection, encoded: EncodedBatch) -> EncodedBatch:
+        if self._memory is None:
+            return encoded
+        batch = encoded.batch
+        events = batch.events.take(np.argsort(batch.events.positions, kind="stable"))
+        conflicts = self._memory.claim(
+            connection,
+            tenants=events.tenants(),
+            event_ids=events.event_ids.octets,
+            timestamps_us=events.timestamps_us,
+            now=batch.received_at,
+        )
+        if not conflicts:
+            return encoded
+        refused = batch.refused(
+            {
+                int(events.positions[place]): conflicting_timestamp(events.shapes[place].tenant, from_us(first_us))
+                for place, first_us in conflicts.items()
+            }
+        )
+        left = refused.events.take(first_of_each(refused.events))
+        rows = self._rows.encode(left.take(_NO_PLACES), batch.records, batch.received_at, encoded.series)
+        return EncodedBatch(refused, rows, left, encoded.series)
 
 
 def add_to_ledger(connection: Connection, entries: Sequence[LedgerEntry]) -> None:
@@ -225,18 +198,48 @@ def add_to_ledger(connection: Connection, entries: Sequence[LedgerEntry]) -> Non
     connection.cursor().executemany(_Q["add_to_ledger"], [entry._asdict() for entry in entries])
 
 
-def _copy_events(connection: Connection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    tags, payload = _JSONB_AT
-    copy_rows(
-        connection,
-        table,
-        ROW_COLUMNS,
-        _ROW_TYPES,
-        [
-            (*row[:tags], _JSONB_VERSION + row[tags], *row[tags + 1 : payload], _JSONB_VERSION + row[payload])
-            for row in rows
-        ],
-    )
+class _Reopened:
+    """One connection for one thread at a time, opened anew when it broke."""
+
+    def __init__(self, url: str, application_name: str) -> None:
+        self._url = url
+        self._application_name = application_name
+        self._connection: Connection | None = None
+        self._turn = threading.Lock()
+
+    @contextmanager
+    def turn(self) -> Iterator[Connection]:
+        with self._turn:
+            if self._connection is None or self._connection.closed:
+                self._connection = connect(self._url, application_name=self._application_name)
+            yield self._connection
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+
+class _Days:
+    """The days of events whose partitions are known to exist."""
+
+    def __init__(self) -> None:
+        self._known: set[int] = set()
+
+    def ensure(self, connection: Connection, timestamps_us: Integers) -> None:
+        for day in sorted(set(np.unique(timestamps_us // _DAY_US).tolist()) - self._known):
+            connection.execute(_Q["ensure_partition"], {"day": from_us(day * _DAY_US).date()})
+            self._known.add(day)
+
+    def forget(self) -> None:
+        self._known.clear()
+
+
+def _letter(batch: Batch, position: int) -> tuple[Any, ...]:
+    record, rejection = batch.records[position], batch.rejections[position]
+    return (
+        (rejection.tenant, *record.partition[:2], record.partition.number, record.offset, batch.received_at)
+        + (rejection.code, rejection.field, rejection.reason, record.value, record.key, _headers(record))
+    )  # fmt: skip
 
 
 def _names(partition: Partition) -> dict[str, Any]:

@@ -31,15 +31,13 @@ on conflict (topic, partition, minute, tenant) do update
 set received = l.received + excluded.received, stored = l.stored + excluded.stored,
     duplicate = l.duplicate + excluded.duplicate, dead_lettered = l.dead_lettered + excluded.dead_lettered
 
--- name: make_staging
--- A private copy of the events table's shape; emptied at every commit.
-create temporary table if not exists events_staging (like events including defaults) on commit delete rows
-
--- name: insert_new_from_staging
--- Insert what is not there yet and say which rows that was; sorted, so that two processes lock in one order.
-insert into events select * from events_staging order by ts, tenant, event_id
-on conflict do nothing
-returning ts, tenant, event_id
+-- name: stored_already
+-- Positions (from 1) of the identities that events holds; a probe of the key for each, whatever the planner guesses.
+select i.position
+from unnest(%(timestamps)s, %(tenants)s, %(event_ids)s) with ordinality as i (ts, tenant, event_id, position)
+where (select true from events e
+       where e.ts = i.ts and e.tenant = i.tenant and e.event_id = i.event_id
+         and e.ts >= %(first)s and e.ts <= %(last)s)
 
 -- name: ensure_partition
 -- A day of events must have its partition before the landing transaction begins.

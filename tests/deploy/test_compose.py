@@ -213,6 +213,11 @@ def test_landing_can_be_started_several_times() -> None:
     assert landing["environment"]["LAH_CONSUMER_GROUP"]
 
 
+def test_landing_is_given_the_time_that_it_takes_to_stop() -> None:
+    chosen = Settings()
+    assert int(_SERVICES["landing"]["stop_grace_period"].rstrip("s")) > chosen.stop_seconds + chosen.batch_seconds
+
+
 def test_the_api_takes_no_demo_key() -> None:
     host = environment_of("api", _SECRETS)["LAH_API_HOST"]
     assert not ipaddress.ip_address(host).is_loopback

@@ -181,7 +181,7 @@ def test_the_same_processes_run_as_with_compose() -> None:
 
 
 def test_whatever_opens_a_port_is_probed_on_a_path_that_exists() -> None:
-    """Landing opens none, and ends by itself; the daemon's heartbeats are asked for."""
+    """Landing's is for Prometheus alone, and it ends by itself; the daemon's heartbeats are asked for."""
     routes = FastAPI()
     monitoring.add_routes(routes)
     paths = {
@@ -193,6 +193,8 @@ def test_whatever_opens_a_port_is_probed_on_a_path_that_exists() -> None:
         if "ports" not in container:
             continue
         (port,) = container["ports"]
+        if port["name"] == "metrics":
+            continue
         for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
             probe = container[kind]
             if "grpc" in probe:
@@ -254,6 +256,11 @@ def test_landing_shares_the_partitions_among_its_processes() -> None:
     seen = environment_of(pods()["landing"]["containers"][0])
     assert seen["LAH_CONSUMER_GROUP"]
     assert 2 <= landing["replicas"] <= int(seen["LAH_TOPIC_PARTITIONS"])
+
+
+def test_landing_is_given_the_time_that_it_takes_to_stop() -> None:
+    chosen = Settings()
+    assert pods()["landing"]["terminationGracePeriodSeconds"] > chosen.stop_seconds + chosen.batch_seconds
 
 
 def test_what_needs_the_schema_waits_for_it() -> None:

@@ -7,25 +7,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lah_platform.events.columns import EVENT_COLUMNS, event_row
 from lah_platform.events.decode import decode
 from lah_platform.events.envelope import Event
-from lah_platform.events.examples import EXAMPLE_DATA, flat_example
-from lah_platform.events.payloads import TAG_FIELD
+from lah_platform.events.examples import flat_example
+from lah_platform.events.measures import MEASURE_TYPES, measured
 from lah_platform.events.payloads.cost import ApiCost
 from lah_platform.events.payloads.quantities import MAX_MAGNITUDE
 from lah_platform.rollups import metrics
-from lah_platform.stores.postgres import Connection
 from tests.events.naive import naive_columns, naive_usd
 from tests.events.strategies import NOW, AsWritten, flat_events, to_wire
-
-ENVELOPE = set(EVENT_COLUMNS[:12]) | {"tags", "payload"}
 
 
 def row_of(message: dict[str, Any]) -> dict[str, Any]:
     event = decode(to_wire(message).encode(), now=NOW)
     assert isinstance(event, Event), event
-    return dict(zip(EVENT_COLUMNS, event_row(event), strict=True))
+    columns = measured(type(event.payload), [event.payload])
+    return {name: columns.get(name, [None])[0] for name in MEASURE_TYPES}
 
 
 def with_data(subtype: str, **data: Any) -> dict[str, Any]:
@@ -39,10 +36,7 @@ def with_data(subtype: str, **data: Any) -> dict[str, Any]:
 def test_the_typed_columns_equal_a_naive_reading_of_the_payload(message: dict[str, Any]) -> None:
     payload = message["payload"]
     expected = naive_columns(payload["payload_type"], payload["data"])
-    row = row_of(message)
-    assert {name: row[name] for name in row if name not in ENVELOPE} == {
-        name: expected.get(name) for name in row if name not in ENVELOPE
-    }
+    assert row_of(message) == {name: expected.get(name) for name in MEASURE_TYPES}
 
 
 _few = st.none() | st.integers(0, 12)
@@ -100,7 +94,7 @@ def test_money_is_rounded_half_to_even_and_refused_when_the_column_cannot_hold_i
     expected = naive_usd(text)
     if abs(expected) < fits:
         assert isinstance(outcome, Event)
-        assert dict(zip(EVENT_COLUMNS, event_row(outcome), strict=True))["cost_usd"] == expected
+        assert measured(type(outcome.payload), [outcome.payload])["cost_usd"] == [expected]
     else:
         assert not isinstance(outcome, Event)
         assert outcome.field == "payload.data.total_cost_usd"
@@ -135,25 +129,3 @@ def test_a_budgets_limit_is_no_cost() -> None:
 
 def test_no_accepted_figure_is_too_large_for_the_rollups() -> None:
     assert MAX_MAGNITUDE <= metrics.MAX_MAGNITUDE
-
-
-@pytest.mark.parametrize("subtype", EXAMPLE_DATA)
-def test_a_row_goes_into_the_table_and_comes_back_the_same(connection: Connection, subtype: str) -> None:
-    row = row_of(flat_example(subtype))
-    connection.execute("select ensure_event_partition(%s)", [row["ts"].date()])
-    names = ", ".join(EVENT_COLUMNS)
-    landing = "series_id, received_at, topic, partition, record_offset"
-    with connection.cursor().copy(f"copy events ({names}, {landing}) from stdin") as copy:
-        values = [value.decode() if isinstance(value, bytes) else value for value in row.values()]
-        copy.write_row([*values, 1, NOW, "t", 0, 0])
-    stored = connection.execute(
-        f"select {names}, payload = %s::jsonb, tags = %s::jsonb from events",
-        [row["payload"].decode(), row["tags"].decode()],
-    ).fetchone()
-    assert stored is not None
-    back = dict(zip([*EVENT_COLUMNS, "same_payload", "same_tags"], stored, strict=True))
-    assert back["same_payload"]
-    assert back["same_tags"]
-    plain = [name for name in EVENT_COLUMNS if name not in ("payload", "tags")]
-    assert {name: back[name] for name in plain} == {name: row[name] for name in plain}
-    assert subtype == "custom" or back["payload"][TAG_FIELD[back["payload_type"]]] == subtype

@@ -176,8 +176,8 @@ def test_a_refusal_names_the_field_and_the_reason(message: Any, code: str, field
 
 
 def test_every_code_of_decoding_is_reached_by_these_cases() -> None:
-    # the first depends on the caller's tenant and has tests of its own, the second is the store's to say
-    elsewhere = {"wrong_tenant", "database_rejected"}
+    # the first depends on the caller's tenant and has tests of its own, the others are the store's to say
+    elsewhere = {"wrong_tenant", "database_rejected", "conflicting_timestamp"}
     assert {case[1] for case in CASES} == set(get_args(RejectionCode)) - elsewhere
 
 

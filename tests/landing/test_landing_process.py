@@ -4,7 +4,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,38 +11,16 @@ from pathlib import Path
 import pytest
 
 from lah_platform.replay.plan import ReplayPlan
-from lah_platform.settings import PROJECT_ROOT
 from lah_platform.stores.embedded.broker import EmbeddedBroker
 from lah_platform.stores.embedded.postgres import EmbeddedPostgres, binaries
-from lah_platform.stores.embedded.process import Child, wait_until
+from lah_platform.stores.embedded.process import wait_until
 from lah_platform.stores.kafka import ensure_topic, make_producer, produce_all
 from lah_platform.stores.postgres import Connection, connect
 from lah_platform.stores.rollups import tick
+from tests.landing.lander import Lander
 from tests.rollups.recount import assert_rollups_equal_recount
 
 _SEED = 20260304
-
-
-class Lander:
-    """`lah land` as a process that can be started again."""
-
-    def __init__(self, database: str, broker: EmbeddedBroker, topic: str, folder: Path) -> None:
-        self._log = folder / "landing.log"
-        self._environment = os.environ | {
-            "LAH_DATABASE_URL": database,
-            "LAH_KAFKA_BOOTSTRAP": broker.bootstrap,
-            "LAH_TOPIC": topic,
-            "LAH_BATCH_ROWS": "200",
-            "LAH_HOME": str(folder),
-        }
-        self.child = self._start()
-
-    def _start(self) -> Child:
-        command = [sys.executable, "-m", "lah_platform.cli", "land"]
-        return Child("landing", command, log=self._log, env=self._environment, cwd=PROJECT_ROOT)
-
-    def restart(self) -> None:
-        self.child = self._start()
 
 
 @pytest.fixture

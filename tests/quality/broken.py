@@ -7,6 +7,7 @@ __all__ = ["MUTATIONS", "Mutation"]
 
 _E = "'00000000-0000-4000-8000-0000000000{}'"
 _USAGE, _EXCLUSIVE, _LATENCY, _COST, _ERRORS = (_E.format(n) for n in ("00", "05", "07", "02", "04"))
+_DAY_BEFORE = _E.format("12")
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ _EVENTS = (
     _event("times_are_not_in_the_future", "received_at = ts - interval '301 seconds'", _USAGE),
     _event("series_belong_to_the_tenant", "series_id = 5", _USAGE),
     _event("series_belong_to_the_tenant", "series_id = 404", _USAGE),
-    _event("ids_have_one_timestamp", f"event_id = {_COST}", _USAGE),
+    _event("conflicting_timestamps", f"event_id = {_COST}", _USAGE),
+    _event("conflicting_timestamps", f"event_id = {_DAY_BEFORE}", _COST),
 )
 
 _LEDGER = (

@@ -81,6 +81,29 @@ def test_rows_outside_the_period_are_not_judged(sample_url: str) -> None:
     assert all(verdict.passed for verdict in run_suite(sample_url, "events", DAY, NEXT_DAY))
 
 
+@pytest.mark.parametrize(
+    ("received_at", "passes"),
+    [("2026-03-01 00:00:00Z", False), ("2026-02-28 23:59:59Z", True), ("2026-03-03 00:00:00Z", True)],
+)
+def test_a_conflict_is_found_when_the_later_one_came_in_the_period_and_the_earlier_within_a_day_before_it(
+    received_at: str, passes: bool, sample_url: str
+) -> None:
+    with connect(sample_url) as connection:
+        connection.execute(
+            "update events set received_at = %s, event_id = (select event_id from events where event_id::text like"
+            " '%%-000000000000') where event_id::text like '%%-000000000012'",
+            (received_at,),
+        )
+
+    (verdict,) = (v for v in run_suite(sample_url, "events", DAY, NEXT_DAY) if v.check_name == "conflicting_timestamps")
+
+    assert verdict.passed is passes
+    if not passes:
+        (example,) = verdict.observed["examples"]
+        assert (example["tenant"], example["timestamps"]) == ("acme", 2)
+        assert example["earliest_ts"] < example["latest_ts"]
+
+
 def test_a_period_without_rows_passes_with_nothing_checked(sample_url: str) -> None:
     period_from = datetime(2020, 1, 1, tzinfo=UTC)
     for asset in ASSETS:

@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from fractions import Fraction
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import assume, example, given
@@ -77,9 +78,8 @@ def test_keys_sort_like_values(a: float, b: float) -> None:
 @example([math.nextafter(math.ldexp(1.0, exponent), math.inf) for exponent in range(-1074, 1023)])
 @example([2.0 ** (step / 32) for step in range(-32 * 1022, 32 * 1023, 7)])
 def test_a_column_gets_the_keys_of_its_values(values: list[float]) -> None:
-    keys = histogram.keys(pl.Series("v", values, dtype=pl.Float64))
-    assert keys.dtype == pl.Int32
-    assert keys.to_list() == [histogram.key(value) for value in values]
+    keys = histogram.keys(np.array(values, np.float64))
+    assert keys.tolist() == [histogram.key(value) for value in values]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -87,7 +87,7 @@ def test_values_without_a_bucket_are_refused(value: float) -> None:
     with pytest.raises(ValueError, match="refused before they land"):
         histogram.key(value)
     with pytest.raises(ValueError, match="refused before they land"):
-        histogram.keys(pl.Series([1.0, value]))
+        histogram.keys(np.array([1.0, value]))
 
 
 @given(FINITE)

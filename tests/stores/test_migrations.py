@@ -1,6 +1,7 @@
 """The schema: reached by migrations alone, safely, however often they run."""
 
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from lah_platform.settings import SQL_ROOT
 from lah_platform.stores.embedded.postgres import EmbeddedPostgres
 from lah_platform.stores.migrations import has_timescaledb, migrate, schema_snapshot, status
 from lah_platform.stores.postgres import Connection, connect
+from tests.stores.event_rows import add_event
 
 
 def _empty_database(server: EmbeddedPostgres, name: str) -> str:
@@ -72,6 +74,19 @@ def test_a_migration_that_was_changed_after_release_is_refused_by_name(
         path.unlink()
         with pytest.raises(SchemaError, match="does not know"):
             migrate(own, tmp_path)
+
+
+def test_partitions_made_later_have_the_index_by_arrival_too(connection: Connection) -> None:
+    days = [datetime(2026, 3, day, 12, tzinfo=UTC) for day in (4, 5, 6)]
+    for number, day in enumerate(days):
+        add_event(connection, number, day)
+    names = connection.execute("select inhrelid::regclass::text from pg_inherits where inhparent = 'events'::regclass")
+    partitions = [name for (name,) in names]
+    indexed = connection.execute(
+        "select tablename from pg_indexes where indexdef like '%USING brin (received_at)'"
+    ).fetchall()
+    assert len(partitions) == len(days)
+    assert {name.rsplit(".")[-1] for name in partitions} < {name for (name,) in indexed}
 
 
 def test_every_migration_states_the_locks_it_takes() -> None:

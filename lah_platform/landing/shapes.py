@@ -1,0 +1,95 @@
+"""What many events share: everything of an event but its identity, its time and its payload's figures.
+
+A fleet sends few shapes and many events, so what depends on the shape alone (validation of names, series, encoding) is
+done once a shape.
+"""
+
+from collections.abc import Hashable
+from typing import Any
+
+import msgspec
+
+from lah_platform.events.envelope import Event
+from lah_platform.events.payloads import Payload
+from lah_platform.rollups.series import SeriesKey
+
+__all__ = ["Shape", "ShapeBook"]
+
+_MOST_SHAPES = 20_000  # a producer that puts a request's id into a tag makes a shape of every event
+_encode_json = msgspec.json.Encoder().encode
+
+
+class Shape:
+    """One combination; the same combination is the same object as long as its book remembers it."""
+
+    __slots__ = (
+        "environment",
+        "event_type",
+        "model",
+        "payload_class",
+        "payload_type",
+        "schema_version",
+        "series",
+        "severity",
+        "source_module",
+        "subtype",
+        "tags_json",
+        "tenant",
+    )
+
+    def __init__(self, event: Event) -> None:
+        self.tenant = event.tenant
+        self.source_module = event.source_module
+        self.event_type = event.event_type
+        self.payload_type = event.payload_type
+        self.subtype = event.subtype
+        self.severity = event.severity
+        self.environment = event.environment
+        self.schema_version = event.schema_version
+        self.tags_json = _encode_json(event.tags)
+        self.payload_class: type[Payload] = type(event.payload)
+        self.model: str | None = getattr(event.payload, "model_id", None)
+        tags = event.tags
+        self.series = SeriesKey(
+            tenant=event.tenant,
+            event_type=event.event_type,
+            subtype=event.subtype,
+            model=self.model or "",
+            environment=event.environment,
+            service=tags.get("service", ""),
+            region=tags.get("region", ""),
+            team=tags.get("team", ""),
+        )
+
+
+class ShapeBook:
+    """Shapes by any key that determines them; forgets all of them when they are too many."""
+
+    def __init__(self) -> None:
+        self._shapes: dict[Hashable, Shape] = {}
+        self.find = self._shapes.get
+
+    def of(self, key: Hashable, event: Event) -> Shape:
+        """The shape under `key`, which `event` has."""
+        shape = self._shapes.get(key)
+        if shape is None:
+            if len(self._shapes) >= _MOST_SHAPES:
+                self._shapes.clear()
+            shape = self._shapes[key] = Shape(event)
+        return shape
+
+
+def event_key(event: Event) -> tuple[Any, ...]:
+    """What determines an event's shape."""
+    return (
+        event.tenant,
+        event.source_module,
+        event.event_type,
+        event.subtype,
+        event.severity,
+        event.environment,
+        event.schema_version,
+        type(event.payload),
+        getattr(event.payload, "model_id", None),
+        tuple(event.tags.items()),
+    )

@@ -1,0 +1,116 @@
+"""Rows of `events`: encoded beforehand, inserted once each, with the partial rollups of exactly what was inserted."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from psycopg import errors, sql
+
+from lah_platform.errors import StoreUnavailable
+from lah_platform.landing.columns import EventColumns, from_us
+from lah_platform.landing.kinds import kinds, partials
+from lah_platform.landing.records import Records
+from lah_platform.rollups.aggregate import AGGREGATE_SCHEMA
+from lah_platform.rollups.series import SeriesKey
+from lah_platform.stores.binary_arrays import text_array, timestamptz_array, uuid_array
+from lah_platform.stores.event_copy import EventCopy, ShapeBytes, event_copy
+from lah_platform.stores.frames import copy_csv, frame_csv
+from lah_platform.stores.postgres import Connection
+from lah_platform.stores.queries import queries
+
+__all__ = ["EncodedRows", "EventRows"]
+
+_Q = queries("landing")
+_ATTEMPTS = 5  # each but the first means that another process committed one of the rows a moment ago
+
+
+@dataclass(frozen=True)
+class EncodedRows:
+    """Events as the streams that insert them; `partials` is CSV of `rollup_partials`."""
+
+    events: EventColumns
+    streams: Sequence[EventCopy]
+    partials: bytes
+
+
+class EventRows:
+    """Encodes and inserts the events of one process; both may run in threads of their own."""
+
+    def __init__(self) -> None:
+        self._shapes = ShapeBytes()
+        self._turn = threading.Lock()
+
+    def encode(
+        self, events: EventColumns, records: Records, received_at: datetime, series: Mapping[SeriesKey, int]
+    ) -> EncodedRows:
+        """`records` is where the events' positions point; `series` has the id of each of their series."""
+        with self._turn:
+            by_kind = kinds(events)
+            streams = [
+                event_copy(kind, records, received_at, self._shapes.of(kind.events.shapes, series)) for kind in by_kind
+            ]
+            return EncodedRows(events, streams, frame_csv(partials(by_kind, series), AGGREGATE_SCHEMA))
+
+    def insert(
+        self,
+        connection: Connection,
+        rows: EncodedRows,
+        doubtful: EventColumns,
+        records: Records,
+        received_at: datetime,
+        series: Mapping[SeriesKey, int],
+    ) -> EventColumns:
+        """Insert what `events` does not hold yet, inside a transaction, and return it.
+
+        `rows` are copied straight in; only when one of them is there already are all of them looked up. `doubtful`
+        are looked up at once: they probably are repeats. No identity may be in both, or twice in one.
+        """
+        parts = [rows] if len(rows.events) else []
+        new = doubtful.take(_absent(connection, doubtful)) if len(doubtful) else doubtful
+        if len(new):
+            parts.append(self.encode(new, records, received_at, series))
+        for _ in range(_ATTEMPTS):
+            try:
+                with connection.transaction():
+                    for part in parts:
+                        for stream in part.streams:
+                            _copy(connection, stream)
+            except errors.UniqueViolation:
+                wanted = EventColumns.concat([part.events for part in parts])
+                parts = [self.encode(wanted.take(_absent(connection, wanted)), records, received_at, series)]
+            else:
+                break
+        else:
+            raise StoreUnavailable("Other processes land the same events at this moment", "Landing tries again")
+        for part in parts:
+            if part.partials:
+                copy_csv(connection, "rollup_partials", part.partials, AGGREGATE_SCHEMA)
+        return EventColumns.concat([part.events for part in parts]) if parts else rows.events
+
+
+def _absent(connection: Connection, events: EventColumns) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    """Places of the events that the table does not hold."""
+    found = connection.execute(
+        _Q["stored_already"],
+        {
+            "timestamps": timestamptz_array(events.timestamps_us),
+            "tenants": text_array(events.tenants()),
+            "event_ids": uuid_array(np.ascontiguousarray(events.event_ids.octets).view("V16").ravel()),
+            "first": from_us(int(events.timestamps_us.min())),
+            "last": from_us(int(events.timestamps_us.max())),
+        },
+        prepare=False,
+    ).fetchall()
+    is_absent = np.ones(len(events), np.bool_)
+    is_absent[[position - 1 for (position,) in found]] = False
+    return np.flatnonzero(is_absent)
+
+
+def _copy(connection: Connection, stream: EventCopy) -> None:
+    statement = sql.SQL("copy events ({}) from stdin (format binary)").format(
+        sql.SQL(", ").join(map(sql.Identifier, stream.columns))
+    )
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.write(stream.stream)
