@@ -37,7 +37,9 @@ def build_services(settings: Settings) -> Services:
         door = KafkaDoor(bootstrap, settings.topic)
         broker = BrokerHealth(bootstrap, settings.topic)
     else:
-        door = DirectDoor(url, decoder=decode_now, series_limit=settings.series_limit)
+        door = DirectDoor(
+            url, decoder=decode_now, series_limit=settings.series_limit, strict_window=settings.strict_window
+        )
     return Services(
         pool=open_pool(
             url,

@@ -203,6 +203,7 @@ def _replay(
     """
     from lah_platform.stack.endpoints import database_url
     from lah_platform.stack.landing_process import decode_now
+    from lah_platform.stores.conflicts import ConflictMemory
     from lah_platform.stores.dead_letters import pending
     from lah_platform.stores.dead_letters import replay as again
     from lah_platform.stores.landing import SeriesBook
@@ -211,8 +212,11 @@ def _replay(
     counts = {"stored": 0, "duplicate": 0, "dead_lettered": 0}
     with connect(database_url(settings())) as connection:
         series = SeriesBook(settings().series_limit)
+        window = settings().strict_window
+        memory = None if window is None else ConflictMemory(window)
         for each in ids or pending(connection, code):
-            result = again(connection, each, decoder=decode_now, now=datetime.now(UTC), series=series)
+            now = datetime.now(UTC)
+            result = again(connection, each, decoder=decode_now, now=now, series=series, memory=memory)
             counts[result.outcome] += 1
             if result.reason:
                 print(f"{each:>6} {result.outcome}: {result.reason}")

@@ -1,5 +1,6 @@
 """Commands that start, watch and stop the hub."""
 
+import os
 import signal
 import threading
 import time
@@ -120,6 +121,8 @@ def land() -> None:
 
     Example: LAH_KAFKA_BOOTSTRAP=broker:9092 LAH_CONSUMER_GROUP=lah lah land
     """
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")  # read at import; a batch is too small to share among threads
+
     from lah_platform.stack import logs
     from lah_platform.stack.endpoints import database_url, kafka_bootstrap
     from lah_platform.stack.landing_process import NOT_LANDED_STATUS, run_landing

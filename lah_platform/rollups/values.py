@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import pyarrow as pa
 
 from lah_platform.rollups.histogram import KEY_SPAN, keys
 from lah_platform.rollups.metrics import MAX_MAGNITUDE, Metric
@@ -46,6 +45,7 @@ _MOST_CODES = 2**63 // KEY_SPAN
 _SURELY_EXACT = 2**53
 _SURELY_FITS = 2.0**62
 _CONTEXT = Context(prec=60)
+_ONE_UNIT = Decimal("1e-12")
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,10 @@ class MetricValues:
 
 def units_of(decimals: pl.Series) -> Array:
     """Units of the twelfth place of a series without nulls: int64, or Python integers where those are too small."""
-    amounts = decimals.cast(EXACT).to_arrow().cast(pa.decimal128(38, 12))
-    amounts = amounts.combine_chunks() if isinstance(amounts, pa.ChunkedArray) else amounts
-    halves = np.frombuffer(amounts.buffers()[1] or b"", np.int64).reshape(-1, 2)[amounts.offset :][: len(amounts)]
-    low, high = halves[:, 0], halves[:, 1]
-    if (high == low >> 63).all():
-        return low
-    units: Array = high.astype(object) * 2**64 + low.astype(np.uint64).astype(object)
-    return units
+    units = decimals.cast(EXACT).to_physical()
+    if units.is_between(-(2**63), 2**63 - 1).all():
+        return units.cast(pl.Int64).to_numpy()
+    return np.array(units.to_list(), object)
 
 
 def aggregate_values(parts: Sequence[MetricValues]) -> pl.DataFrame:
@@ -186,12 +182,11 @@ def _decimals(sums: Array, units: int) -> pl.Series:
         return pl.Series([_CONTEXT.scaleb(Decimal(int(each) * units), -12) for each in sums], dtype=EXACT)
     if units == UNITS_PER_ONE:
         return pl.Series(sums).cast(EXACT)
-    halves = np.stack([sums, sums >> 63], axis=1)
-    amounts = pa.Array.from_buffers(
-        pa.decimal128(38, 12), len(sums), [None, pa.py_buffer(np.ascontiguousarray(halves))]
-    )
-    return pl.Series(amounts).cast(EXACT)
+    return pl.Series(sums).cast(pl.Decimal(38, 0)) * pl.Series([_ONE_UNIT], dtype=EXACT)
 
 
 def _lists(values: Array, offsets: npt.NDArray[np.int64]) -> pl.Series:
-    return pl.Series(pa.LargeListArray.from_arrays(offsets, values))
+    """Group i's list is `values[offsets[i]:offsets[i + 1]]`; no group is empty."""
+    groups = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    lists = pl.DataFrame({"group": groups, "list": values}).group_by("group", maintain_order=True).agg("list")
+    return lists.get_column("list")

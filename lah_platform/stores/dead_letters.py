@@ -1,17 +1,18 @@
 """Dead letters: listed, shown, and replayed after a fix. A replay is a move in the ledger, not a new receipt."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from lah_platform.errors import ConfigurationError
-from lah_platform.events.rejection import Rejection
+from lah_platform.events.rejection import Rejection, conflicting_timestamp
 from lah_platform.landing.batch import Decoder
-from lah_platform.landing.columns import EventColumns
+from lah_platform.landing.columns import EventColumns, from_us
 from lah_platform.landing.ledger import LedgerEntry
 from lah_platform.landing.records import Partition, Record, Records
 from lah_platform.landing.shapes import ShapeBook
+from lah_platform.stores.conflicts import ConflictMemory
 from lah_platform.stores.event_rows import EventRows
 from lah_platform.stores.landing import SeriesBook, add_to_ledger
 from lah_platform.stores.postgres import Connection
@@ -58,12 +59,19 @@ def pending(connection: Connection, code: str | None = None) -> Sequence[int]:
 
 
 def replay(
-    connection: Connection, dead_letter_id: int, *, decoder: Decoder, now: datetime, series: SeriesBook
+    connection: Connection,
+    dead_letter_id: int,
+    *,
+    decoder: Decoder,
+    now: datetime,
+    series: SeriesBook,
+    memory: ConflictMemory | None = None,
 ) -> Replayed:
     """Decode the kept bytes again and store the event, in one transaction with the ledger's move.
 
     The ledger's row of the first receipt gives one back, and the event's tenant takes it in the same topic,
-    partition and minute. A dead letter that was replayed before, or is still refused, is left as it is.
+    partition and minute. A dead letter that was replayed before, or is still refused, is left as it is; with a
+    `memory`, so is one whose event_id is remembered under another timestamp.
     """
     letter = dead_letter(connection, dead_letter_id)
     result = decoder(letter["raw"], now)
@@ -74,11 +82,16 @@ def replay(
     events = EventColumns.of([result], [0], ShapeBook())
     ids = series.ids(connection, {events.shapes[0].series})
     connection.execute(_Q["ensure_partition"], {"day": result.timestamp.date()})
+    if memory is not None:
+        memory.turn_if_due(connection, now)
     rows = EventRows()
     with connection.transaction():
         letter = dead_letter(connection, dead_letter_id)
         if letter["replayed_at"] is not None:
             return Replayed(dead_letter_id, letter["replayed_as"], "it was replayed before")
+        if memory is not None and (firsts := _claim(memory, connection, events, now)):
+            refused = conflicting_timestamp(result.tenant, from_us(firsts[0]))
+            return Replayed(dead_letter_id, "dead_lettered", f"{refused.field}: {refused.reason}")
         encoded = rows.encode(events, records, now, ids)
         stored = rows.insert(connection, encoded, EventColumns.of([], [], ShapeBook()), records, now, ids)
         outcome = "stored" if len(stored) else "duplicate"
@@ -92,3 +105,8 @@ def replay(
         )
         connection.execute(_Q["mark_replayed"], {"dead_letter_id": dead_letter_id, "at": now, "outcome": outcome})
     return Replayed(dead_letter_id, outcome)
+
+
+def _claim(memory: ConflictMemory, connection: Connection, events: EventColumns, now: datetime) -> Mapping[int, int]:
+    tenants, times_us = events.tenants(), events.timestamps_us
+    return memory.claim(connection, tenants=tenants, event_ids=events.event_ids.octets, timestamps_us=times_us, now=now)

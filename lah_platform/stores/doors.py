@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from confluent_kafka import KafkaError, Message
 
@@ -58,9 +58,13 @@ class KafkaDoor:
 class DirectDoor:
     """Lands records itself, as topic `rest`, with a slot of its own as partition; commits before it answers."""
 
-    def __init__(self, url: str, *, decoder: Decoder, series_limit: int = 10_000) -> None:
+    def __init__(
+        self, url: str, *, decoder: Decoder, series_limit: int = 10_000, strict_window: timedelta | None = None
+    ) -> None:
         self._decoder = decoder
-        self._landing = PostgresLanding(url, series_limit=series_limit, application_name="lah-rest")
+        self._landing = PostgresLanding(
+            url, series_limit=series_limit, strict_window=strict_window, application_name="lah-rest"
+        )
         self._turn = threading.Lock()
 
     def submit(self, records: Sequence[bytes], key: bytes) -> list[Outcome]:  # noqa: ARG002 - one door, one shape

@@ -18,7 +18,7 @@ __all__ = ["KafkaSource", "ensure_topic", "make_producer", "produce_all", "topic
 _log = logging.getLogger("lah.landing")
 
 _TIMEOUT_SECONDS = 10.0
-# These bound a landing process's memory at any backlog: fetches are counted as they travel, compressed, and a backlog of
+# These bound a landing process's memory at any backlog. Fetches are counted as they travel, compressed: a backlog of
 # 200 MB that compresses well was fetched whole (205 MB resident) until one fetch was bounded too; with these 50 MB.
 _QUEUED_KILOBYTES = 16_384
 _QUEUED_MESSAGES = 20_000

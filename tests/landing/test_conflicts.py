@@ -16,7 +16,10 @@ from lah_platform.landing.loop import land_or_bisect
 from lah_platform.landing.records import Partition, Record
 from lah_platform.quality.suites import run_suite
 from lah_platform.stack.landing_process import decode_now
-from lah_platform.stores.landing import PostgresLanding
+from lah_platform.stores.conflicts import ConflictMemory
+from lah_platform.stores.dead_letters import pending, replay
+from lah_platform.stores.doors import DirectDoor
+from lah_platform.stores.landing import PostgresLanding, SeriesBook
 from lah_platform.stores.postgres import Connection
 from tests.landing.messages import NOW, message
 
@@ -217,3 +220,26 @@ def test_every_record_is_stored_a_repeat_a_conflict_or_unreadable_as_a_naive_rea
             offset += len(values)
     assert _unbalanced(connection) == (0, 0, 0)
     assert connection.execute("select count(*)::int from events").fetchone() == (len(stored),)
+
+
+def test_a_conflict_is_replayed_only_when_the_first_is_no_longer_remembered(
+    strict: PostgresLanding, connection: Connection
+) -> None:
+    strict.land(_batch(_P0, 0, [message(1), message(1, minutes_ago=2)]))
+    (letter,) = pending(connection)
+    for later, outcome in [(timedelta(hours=1), "dead_lettered"), (_DAY, "stored")]:
+        memory, now = ConflictMemory(_DAY), NOW + later
+        result = replay(connection, letter, decoder=decode_now, now=now, series=SeriesBook(9), memory=memory)
+        assert result.outcome == outcome
+    assert _ledger(connection) == (2, 2, 0, 0)
+
+
+def test_rest_without_a_broker_refuses_a_conflict_too(database: str, connection: Connection) -> None:
+    door = DirectDoor(database, decoder=lambda raw, _now: decode_now(raw, NOW), strict_window=_DAY)
+    assert door.submit([message(1), message(1), message(1, minutes_ago=2)], b"k") == [
+        "stored",
+        "duplicate",
+        "dead_lettered",
+    ]
+    door.close()
+    assert connection.execute("select code from dead_letters").fetchall() == [("conflicting_timestamp",)]
