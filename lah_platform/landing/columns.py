@@ -8,6 +8,7 @@ from operator import attrgetter, itemgetter
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -15,11 +16,12 @@ from lah_platform.events.envelope import Event
 from lah_platform.events.payloads import Payload
 from lah_platform.landing.shapes import Shape, ShapeBook, event_key
 
-__all__ = ["EventColumns", "Integers", "UuidColumn", "at_us", "from_us"]
+__all__ = ["EventColumns", "Integers", "UuidColumn", "at_us", "encode_tags", "from_us"]
 
 Integers = npt.NDArray[np.int64]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NIL = UUID(int=0)
+encode_tags = msgspec.json.Encoder().encode
 
 
 def at_us(moment: datetime) -> int:
@@ -63,6 +65,7 @@ class EventColumns:
     event_ids: UuidColumn
     correlation_ids: UuidColumn
     parent_event_ids: UuidColumn
+    tags_json: list[bytes]
     payloads: list[Payload]
     payload_json: list[bytes]
 
@@ -75,6 +78,7 @@ class EventColumns:
             UuidColumn.of([event.event_id for event in events]),
             UuidColumn.of([event.correlation_id for event in events]),
             UuidColumn.of([event.parent_event_id for event in events]),
+            [encode_tags(event.tags) for event in events],
             [event.payload for event in events],
             [event.payload_json for event in events],
         )
@@ -94,6 +98,7 @@ class EventColumns:
             UuidColumn.concat([part.event_ids for part in parts]),
             UuidColumn.concat([part.correlation_ids for part in parts]),
             UuidColumn.concat([part.parent_event_ids for part in parts]),
+            list(chain.from_iterable(part.tags_json for part in parts)),
             list(chain.from_iterable(part.payloads for part in parts)),
             list(chain.from_iterable(part.payload_json for part in parts)),
         )
@@ -108,6 +113,7 @@ class EventColumns:
             self.event_ids.take(rows),
             self.correlation_ids.take(rows),
             self.parent_event_ids.take(rows),
+            _take(self.tags_json, wanted),
             _take(self.payloads, wanted),
             _take(self.payload_json, wanted),
         )

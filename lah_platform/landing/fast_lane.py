@@ -8,7 +8,7 @@ nothing itself.
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from datetime import datetime
 from operator import attrgetter
-from typing import cast
+from typing import NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -18,10 +18,11 @@ from lah_platform.events import jsonb
 from lah_platform.events.envelope import DEFAULT_SCHEMA_VERSION, Event, EventType, Severity, SourceModule, Timestamp
 from lah_platform.events.limits import DEFAULT_LIMITS, Limits
 from lah_platform.events.money import money_problem
+from lah_platform.events.names import DIMENSION_TAGS
 from lah_platform.events.payloads import DATA_TYPE, Payload, PayloadType
 from lah_platform.events.payloads.cost import Cost
 from lah_platform.events.payloads.custom import Custom
-from lah_platform.landing.columns import EventColumns, Integers, UuidColumn, at_us
+from lah_platform.landing.columns import EventColumns, Integers, UuidColumn, at_us, encode_tags
 from lah_platform.landing.shapes import Shape, ShapeBook
 
 __all__ = ["FastLane"]
@@ -62,7 +63,40 @@ _NIL = "00000000-0000-0000-0000-000000000000"
 _HYPHENS_AT = [8, 13, 18, 23]
 _HYPHEN = ord("-")
 # A C call over many records holds the interpreter, and the thread that talks to the database waits for it
-_STEP = 512
+_STEP = 1024
+_MOST_TAGS = 20_000
+_TAGS = msgspec.json.Decoder(dict[str, str])
+
+
+class _Tags(NamedTuple):
+    dimensions: tuple[str | None, ...]
+    json: bytes
+
+
+class _TagBook:
+    """Tags by their bytes: a fleet repeats few, and where each event has its own they are read each time."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, _Tags | None] = {}
+
+    def read(self, raw: list[bytes]) -> list[_Tags | None]:
+        """None where they are not texts by name."""
+        known = self._known
+        try:
+            return [known[each] for each in raw]
+        except KeyError:
+            if len(known) >= _MOST_TAGS:
+                known.clear()
+            known.update((each, _tags(each)) for each in set(raw) - known.keys())
+            return [known[each] for each in raw]
+
+
+def _tags(raw: bytes) -> _Tags | None:
+    try:
+        tags = _TAGS.decode(raw)
+    except msgspec.DecodeError:
+        return None
+    return _Tags((tags.get("tenant"), *map(tags.get, DIMENSION_TAGS)), encode_tags(tags))
 
 
 class FastLane:
@@ -71,6 +105,7 @@ class FastLane:
     def __init__(self, shapes: ShapeBook, limits: Limits = DEFAULT_LIMITS) -> None:
         self.shapes = shapes
         self._limits = limits
+        self._tags = _TagBook()
 
     def read(self, values: Sequence[bytes | None], now: datetime, learn: Callable[[int], Event | None]) -> EventColumns:
         """The ordinary records among `values`; every other is absent from `positions`.
@@ -109,11 +144,14 @@ class FastLane:
         is_ordinary &= is_readable & ~event_ids.is_null
         is_ordinary &= timestamps_us <= at_us(now + self._limits.max_future_skew)
         is_ordinary &= timestamps_us >= at_us(now - self._limits.max_age)
-        tags = [bytes(wire.tags) for wire in wires]
-        is_ordinary &= self._is_shallow([values[i] for i in at], tags)  # type: ignore[misc]
+        raw_tags = [bytes(wire.tags) for wire in wires]
+        is_ordinary &= self._is_shallow([values[i] for i in at], raw_tags)  # type: ignore[misc]
+        tags = self._tags.read(raw_tags)
+        is_ordinary &= np.array([each is not None for each in tags], np.bool_)
         is_ordinary &= _is_storable(payloads, data)
 
-        keys = list(zip(map(_envelope, wires), tags, map(type, payloads), _names(payloads), strict=True))
+        dimensions = [None if each is None else each.dimensions for each in tags]
+        keys = list(zip(map(_envelope, wires), dimensions, map(type, payloads), _names(payloads), strict=True))
         shapes = list(map(self.shapes.find, keys))
         if None in shapes:
             for i, shape in enumerate(shapes):
@@ -127,6 +165,7 @@ class FastLane:
             event_ids,
             correlation_ids,
             parent_event_ids,
+            [_NO_TAGS if each is None else each.json for each in tags],
             payloads,
             data,
         )

@@ -1,4 +1,4 @@
-"""What many events share: everything of an event but its identity, its time and its payload's figures.
+"""What many events share: everything of an event but its identity, its time, its tags and its payload's figures.
 
 A fleet sends few shapes and many events, so what depends on the shape alone (validation of names, series, encoding) is
 done once a shape.
@@ -7,16 +7,14 @@ done once a shape.
 from collections.abc import Hashable
 from typing import Any
 
-import msgspec
-
 from lah_platform.events.envelope import Event
+from lah_platform.events.names import DIMENSION_TAGS
 from lah_platform.events.payloads import Payload
 from lah_platform.rollups.series import SeriesKey
 
 __all__ = ["Shape", "ShapeBook"]
 
-_MOST_SHAPES = 20_000  # a producer that puts a request's id into a tag makes a shape of every event
-_encode_json = msgspec.json.Encoder().encode
+_MOST_SHAPES = 20_000  # a producer that puts a request's id into a dimension makes a shape of every event
 
 
 class Shape:
@@ -33,7 +31,6 @@ class Shape:
         "severity",
         "source_module",
         "subtype",
-        "tags_json",
         "tenant",
     )
 
@@ -46,7 +43,6 @@ class Shape:
         self.severity = event.severity
         self.environment = event.environment
         self.schema_version = event.schema_version
-        self.tags_json = _encode_json(event.tags)
         self.payload_class: type[Payload] = type(event.payload)
         self.model: str | None = getattr(event.payload, "model_id", None)
         tags = event.tags
@@ -91,5 +87,5 @@ def event_key(event: Event) -> tuple[Any, ...]:
         event.schema_version,
         type(event.payload),
         getattr(event.payload, "model_id", None),
-        tuple(event.tags.items()),
+        *map(event.tags.get, DIMENSION_TAGS),
     )

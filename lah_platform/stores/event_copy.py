@@ -42,7 +42,6 @@ _SHAPE_COLUMNS = (
     "environment",
     "schema_version",
     "model",
-    "tags",
 )
 _JSONB_VERSION = b"\x01"
 _MOST_SHAPES = 20_000
@@ -85,7 +84,7 @@ def _shape_bytes(shape: Shape, series_id: int) -> bytes:
         shape.model,
     )
     encoded = [struct.pack(">q", series_id), *(None if text is None else text.encode() for text in texts)]
-    return b"".join(map(field, [*encoded, _JSONB_VERSION + shape.tags_json]))
+    return b"".join(map(field, encoded))
 
 
 def event_copy(kind: Kind, records: Records, received_at: datetime, starts: Sequence[bytes]) -> EventCopy:
@@ -114,12 +113,14 @@ def event_copy(kind: Kind, records: Records, received_at: datetime, starts: Sequ
     header = np.empty((count, 5), np.uint8)
     header[:, :4] = big_endian(lengths, ">i4")
     header[:, 4] = _JSONB_VERSION[0]
-    columns = (*_SHAPE_COLUMNS, *fixed, "payload", *texts)
+    tags = {each: field(_JSONB_VERSION + each) for each in set(events.tags_json)}
+    columns = (*_SHAPE_COLUMNS, *fixed, "payload", "tags", *texts)
     parts: list[Block] = [
         [struct.pack(">h", len(columns))] * count,
         list(starts),
         block(list(fixed.values()), header),
         events.payload_json,
+        [tags[each] for each in events.tags_json],
         *texts.values(),
     ]
     pieces: Block = [b""] * (count * len(parts))

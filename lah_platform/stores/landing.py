@@ -107,7 +107,8 @@ class PostgresLanding:
     def encode(self, batch: Batch) -> EncodedBatch:
         """See LandingStore."""
         with _failures(), self._preparations.turn() as connection:
-            events = batch.events.take(first_of_each(batch.events))
+            firsts = first_of_each(batch.events)
+            events = batch.events if len(firsts) == len(batch.events) else batch.events.take(firsts)
             self._days.ensure(connection, events.timestamps_us)
             series = self._series.ids(connection, {shape.series for shape in set(events.shapes)})
             is_recent = self._recent.seen(events)

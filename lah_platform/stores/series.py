@@ -9,6 +9,7 @@ from lah_platform.stores.queries import queries
 __all__ = ["SeriesBook"]
 
 _Q = queries("landing")
+_MOST_REMEMBERED = 200_000  # past a tenant's limit new combinations have no end
 
 
 class SeriesBook:
@@ -23,6 +24,8 @@ class SeriesBook:
 
     def ids(self, connection: Connection, keys: set[SeriesKey]) -> Mapping[SeriesKey, int]:
         """The id of every key; past the tenant's limit the id of its overflow series."""
+        if len(self._ids) > _MOST_REMEMBERED:
+            self._ids = {}
         for key in sorted(keys - self._ids.keys()):
             self._ids[key] = self._assign(connection, key)
         return self._ids

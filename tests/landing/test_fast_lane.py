@@ -122,6 +122,7 @@ def _content(batch: Batch) -> dict[int, Any]:
                 None if ids.is_null[i] else ids.octets[i].tobytes()
                 for ids in (events.event_ids, events.correlation_ids, events.parent_event_ids)
             ),
+            events.tags_json[i],
             events.payloads[i],
             events.payload_json[i],
         )
