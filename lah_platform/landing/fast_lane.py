@@ -62,6 +62,8 @@ _envelope = attrgetter("source_module", "event_type", "severity", "environment",
 _NIL = "00000000-0000-0000-0000-000000000000"
 _HYPHENS_AT = [8, 13, 18, 23]
 _HYPHEN = ord("-")
+_CASE_MASK = 0xDF  # the bit in which "{" and "[" differ
+_BRACKET = ord("[")
 # A C call over many records holds the interpreter, and the thread that talks to the database waits for it
 _STEP = 1024
 _MOST_TAGS = 20_000
@@ -188,8 +190,8 @@ class FastLane:
 
     def _is_shallow(self, values: list[bytes], tags: list[bytes]) -> Flags:
         """Which messages surely nest no deeper than allowed."""
-        together = b"".join(values)
-        brackets = together.count(b"{") + together.count(b"[")
+        octets = np.frombuffer(b"".join(values), np.uint8)
+        brackets = int(np.count_nonzero((octets & _CASE_MASK) == _BRACKET))
         # the message, its payload, the payload's data and mostly the tags: all others together may be one record's
         needed = 4 * len(values) - tags.count(_NO_TAGS)
         if brackets - needed <= self._limits.max_depth - 4:
@@ -205,6 +207,10 @@ def _timestamps_us(times: list[datetime]) -> Integers:
 
 def _uuids(texts: list[str | None]) -> tuple[UuidColumn, Flags]:
     """The column, and which of the texts are canonical UUIDs or absent."""
+    if texts.count(None) == len(texts):
+        return UuidColumn(np.zeros((len(texts), 16), np.uint8), np.ones(len(texts), np.bool_)), np.ones(
+            len(texts), np.bool_
+        )
     is_null = np.array([text is None for text in texts], np.bool_)
     present = [_NIL if text is None else text for text in texts]
     octets = _octets(present)
