@@ -26,15 +26,16 @@ class SeriesBook:
         """The id of every key; past the tenant's limit the id of its overflow series."""
         if len(self._ids) > _MOST_REMEMBERED:
             self._ids = {}
+        if missing := sorted(keys - self._ids.keys()):
+            dimensions = dict(zip(SeriesKey._fields, map(list, zip(*missing, strict=True)), strict=True))
+            found = connection.execute(_Q["find_all_series"], dimensions).fetchall()
+            self._ids.update((missing[position - 1], series_id) for position, series_id in found)
         for key in sorted(keys - self._ids.keys()):
             self._ids[key] = self._assign(connection, key)
         return self._ids
 
     def _assign(self, connection: Connection, key: SeriesKey) -> int:
         dimensions = key._asdict()
-        found = connection.execute(_Q["find_series"], dimensions).fetchone()
-        if found:
-            return int(found[0])
         with connection.transaction():
             connection.execute(_Q["lock_tenant_series"], dimensions)
             found = connection.execute(_Q["find_series"], dimensions).fetchone()

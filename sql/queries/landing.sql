@@ -53,6 +53,15 @@ select series_id from series
 where tenant = %(tenant)s and event_type = %(event_type)s and subtype = %(subtype)s and model = %(model)s
   and environment = %(environment)s and service = %(service)s and region = %(region)s and team = %(team)s
 
+-- name: find_all_series
+-- Positions (from 1) of the combinations that have an id, with it.
+select k.position, s.series_id
+from unnest(%(tenant)s::text[], %(event_type)s::text[], %(subtype)s::text[], %(model)s::text[], %(environment)s::text[],
+            %(service)s::text[], %(region)s::text[], %(team)s::text[])
+    with ordinality as k (tenant, event_type, subtype, model, environment, service, region, team, position)
+join series s on s.tenant = k.tenant and s.event_type = k.event_type and s.subtype = k.subtype and s.model = k.model
+    and s.environment = k.environment and s.service = k.service and s.region = k.region and s.team = k.team
+
 -- name: count_series
 -- How many series a tenant has.
 select count(*) from series where tenant = %(tenant)s
