@@ -8,7 +8,7 @@ nothing itself.
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from datetime import datetime
 from operator import attrgetter
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -19,8 +19,8 @@ from lah_platform.events.envelope import DEFAULT_SCHEMA_VERSION, Event, EventTyp
 from lah_platform.events.limits import DEFAULT_LIMITS, Limits
 from lah_platform.events.money import money_problem
 from lah_platform.events.names import DIMENSION_TAGS
-from lah_platform.events.payloads import DATA_TYPE, Payload, PayloadType
-from lah_platform.events.payloads.cost import Cost
+from lah_platform.events.payloads import DATA_TYPE, SUBTYPE_OF, Payload, PayloadType
+from lah_platform.events.payloads.cost import MONEY_FIELDS, Cost
 from lah_platform.events.payloads.custom import Custom
 from lah_platform.landing.columns import EventColumns, Integers, UuidColumn, at_us, encode_tags
 from lah_platform.landing.shapes import Shape, ShapeBook
@@ -58,6 +58,7 @@ _WIRE = msgspec.json.Decoder(_Wire)
 _DATA: dict[str, Callable[[msgspec.Raw], Payload]] = {
     payload_type: msgspec.json.Decoder(data_type).decode for payload_type, data_type in DATA_TYPE.items()
 }
+_WITH_MODEL = {struct for struct in SUBTYPE_OF if "model_id" in struct.__struct_fields__}
 _envelope = attrgetter("source_module", "event_type", "severity", "environment", "schema_version")
 _NIL = "00000000-0000-0000-0000-000000000000"
 _HYPHENS_AT = [8, 13, 18, 23]
@@ -75,14 +76,18 @@ class _Tags(NamedTuple):
     json: bytes
 
 
+_UNREADABLE = _Tags((), b"{}")
+_dimensions, _json = attrgetter("dimensions"), attrgetter("json")
+
+
 class _TagBook:
     """Tags by their bytes: a fleet repeats few, and where each event has its own they are read each time."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, _Tags | None] = {}
+        self._known: dict[bytes, _Tags] = {}
 
-    def read(self, raw: list[bytes]) -> list[_Tags | None]:
-        """None where they are not texts by name."""
+    def read(self, raw: list[bytes]) -> list[_Tags]:
+        """`_UNREADABLE` where they are not texts by name."""
         known = self._known
         try:
             return [known[each] for each in raw]
@@ -93,11 +98,11 @@ class _TagBook:
             return [known[each] for each in raw]
 
 
-def _tags(raw: bytes) -> _Tags | None:
+def _tags(raw: bytes) -> _Tags:
     try:
         tags = _TAGS.decode(raw)
     except msgspec.DecodeError:
-        return None
+        return _UNREADABLE
     return _Tags((tags.get("tenant"), *map(tags.get, DIMENSION_TAGS)), encode_tags(tags))
 
 
@@ -149,11 +154,12 @@ class FastLane:
         raw_tags = [bytes(wire.tags) for wire in wires]
         is_ordinary &= self._is_shallow([values[i] for i in at], raw_tags)  # type: ignore[misc]
         tags = self._tags.read(raw_tags)
-        is_ordinary &= np.array([each is not None for each in tags], np.bool_)
-        is_ordinary &= _is_storable(payloads, data)
+        if _UNREADABLE in tags:
+            is_ordinary &= np.array([each is not _UNREADABLE for each in tags], np.bool_)
+        classes = list(map(type, payloads))
+        is_ordinary &= _is_storable(payloads, classes, data)
 
-        dimensions = [None if each is None else each.dimensions for each in tags]
-        keys = list(zip(map(_envelope, wires), dimensions, map(type, payloads), _names(payloads), strict=True))
+        keys = list(zip(map(_envelope, wires), map(_dimensions, tags), classes, _names(payloads, classes), strict=True))
         shapes = list(map(self.shapes.find, keys))
         if None in shapes:
             for i, shape in enumerate(shapes):
@@ -167,7 +173,7 @@ class FastLane:
             event_ids,
             correlation_ids,
             parent_event_ids,
-            [_NO_TAGS if each is None else each.json for each in tags],
+            list(map(_json, tags)),
             payloads,
             data,
         )
@@ -239,15 +245,19 @@ def _octets(texts: list[str]) -> npt.NDArray[np.uint8] | None:
     return np.frombuffer(octets, np.uint8).reshape(-1, 16)
 
 
-def _is_storable(payloads: list[Payload], data: list[bytes]) -> Flags:
+def _is_storable(payloads: list[Payload], classes: list[type[Payload]], data: list[bytes]) -> Flags:
     """Which payloads hold no number that a closer look has to decide about."""
     storable = np.ones(len(payloads), np.bool_)
     if jsonb.may_hold_extreme_number(b",".join(data)):
         storable &= np.array([not jsonb.may_hold_extreme_number(each) for each in data], np.bool_)
-    costs = [i for i, payload in enumerate(payloads) if isinstance(payload, Cost)]
+    costs = [i for i, each in enumerate(classes) if each in MONEY_FIELDS]
     storable[[i for i in costs if money_problem(cast("Cost", payloads[i]), data[i])]] = False
     return storable
 
 
-def _names(payloads: list[Payload]) -> list[str | None]:
-    return [each.custom_type if isinstance(each, Custom) else getattr(each, "model_id", None) for each in payloads]
+def _names(payloads: list[Any], classes: list[type[Payload]]) -> list[str | None]:
+    """What besides its class a payload brings to its shape."""
+    return [
+        each.model_id if payload_class in _WITH_MODEL else each.custom_type if payload_class is Custom else None
+        for each, payload_class in zip(payloads, classes, strict=True)
+    ]

@@ -18,6 +18,7 @@ __all__ = ["KafkaSource", "ensure_topic", "make_producer", "produce_all", "topic
 _log = logging.getLogger("lah.landing")
 
 _TIMEOUT_SECONDS = 10.0
+_WORTH_A_BATCH = 500  # waiting for more would only add to their latency
 # These bound a landing process's memory at any backlog. Fetches are counted as they travel, compressed: a backlog of
 # 200 MB that compresses well was fetched whole (205 MB resident) until one fetch was bounded too; with these 50 MB.
 _QUEUED_KILOBYTES = 16_384
@@ -114,7 +115,10 @@ class KafkaSource:
         deadline = time.monotonic() + seconds
         records, starts = Records.of([]), dict[Partition, int]()
         while not len(records) and (left := deadline - time.monotonic()) > 0:
-            records, starts = self._take(self._consumer.consume(max_records, left))
+            messages = self._consumer.consume(max_records, 0)
+            if len(messages) < _WORTH_A_BATCH:
+                messages += self._consumer.consume(max_records - len(messages), left)
+            records, starts = self._take(messages)
             if self._at_end:
                 break  # what there is has been read: land it now
         self._note_ends()
