@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types bench clean lock
+.PHONY: help setup demo test faults lint types bench clean lock
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -25,6 +25,9 @@ demo: setup ## The main job on real events, then serve until Ctrl-C (ARGS="--exi
 test: setup ## All tests, on a real PostgreSQL, a real broker and a real Dagster
 	@$(BIN)/python -m pytest $(ARGS)
 
+faults: setup ## Landing killed, frozen, filled and locked, 200 times (ARGS="--seed 7")
+	@$(BIN)/python -m tests.faults $(ARGS)
+
 lint: setup ## ruff: style, and the walls between the rooms
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
@@ -37,7 +40,8 @@ bench: setup ## Every benchmark, quick form
 lock: ## Renew both lock files from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade --generate-hashes --no-header --no-annotate --quiet --output-file requirements.lock
 	@echo uv | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --output-file requirements-setup.lock
+	@printf 'quixstreams[postgresql]\npathway\n' | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --output-file benchmarks/peers.lock
 
 clean: ## Stop what runs here, remove the environment, data and caches
 	@if [ -x $(BIN)/lah ]; then $(BIN)/lah down --quiet --remove-data; fi
-	@rm -rf .venv .lah .pytest_cache .hypothesis .mypy_cache .ruff_cache dbt/target dbt/logs
+	@rm -rf .venv .venv-peers .lah .pytest_cache .hypothesis .mypy_cache .ruff_cache dbt/target dbt/logs

@@ -16,19 +16,28 @@ def machine() -> str:
 
 
 def report(
-    name: str, ours: Sequence[float], references: Mapping[str, Sequence[float]], *, unit: str, as_json: bool
+    name: str,
+    ours: Sequence[float],
+    references: Mapping[str, Sequence[float]],
+    *,
+    unit: str,
+    as_json: bool,
+    scores: Mapping[str, float] | None = None,
 ) -> None:
-    """Print rates (higher is better): median and spread (min to max) of each side, and our ratio to each reference."""
-    print(f"{name} on {machine()}; {unit}, median (min to max) of {len(ours)} runs in turn")
+    """Print rates (higher is better): median and spread (min to max) of each side, and our ratio to each reference.
+
+    `scores` are further figures of our side, by a name that ends in its unit.
+    """
+    print(f"{name} on {machine()}; {unit}, median (min to max) of the runs in turn")
     for side, rates in {"ours": ours, **references}.items():
-        print(f"  {side:<12} {statistics.median(rates):>12,.0f}  ({min(rates):,.0f} to {max(rates):,.0f})")
+        spread = f"({min(rates):,.0f} to {max(rates):,.0f}; {len(rates)})"
+        print(f"  {side:<14} {statistics.median(rates):>12,.0f}  {spread}")
     ratios = {side: statistics.median(ours) / statistics.median(rates) for side, rates in references.items()}
     for side, ratio in ratios.items():
         print(f"  ours / {side}: {ratio:.2f}")
+    for score, value in (scores or {}).items():
+        print(f"  {score:<40} {value:>16,.2f}")
     if as_json:
         medians = {side: statistics.median(rates) for side, rates in references.items()}
-        print(
-            json.dumps(
-                {"name": name, "ours": statistics.median(ours), "references": medians, "ratios": ratios, "scores": {}}
-            )
-        )
+        figures = {"ours": statistics.median(ours), "references": medians, "ratios": ratios}
+        print(json.dumps({"name": name, **figures, "scores": dict(scores or {})}))

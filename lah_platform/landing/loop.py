@@ -91,7 +91,8 @@ class LandingLoop:
                     pending = None
                     continue
                 pending = writer.submit(self._write, batch, encoded, poll, stop)
-            self._settled(pending)
+            if not self._settled(pending):
+                self._source.rewind()  # so that positions say what is landed, by whomever
 
     def _encoded(self, poll: Poll) -> tuple[Batch, Any]:
         """The poll's batch, and what its transaction will write; None in its place when that cannot be said now."""

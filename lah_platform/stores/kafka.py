@@ -85,6 +85,7 @@ class KafkaSource:
         self._untold: dict[Partition, int] = {}
         self._untold_lock = threading.Lock()
         self._at_end: set[Partition] = set()
+        self._held: list[Message] = []  # fetched and not handed over
         self._is_grouped = group is not None
         self._consumer = Consumer(
             {
@@ -115,29 +116,43 @@ class KafkaSource:
         deadline = time.monotonic() + seconds
         records, starts = Records.of([]), dict[Partition, int]()
         while not len(records) and (left := deadline - time.monotonic()) > 0:
-            messages = self._consumer.consume(max_records, 0)
-            if len(messages) < _WORTH_A_BATCH:
-                messages += self._consumer.consume(max_records - len(messages), left)
+            self._fetch(max_records, 0)
+            if len(self._held) < _WORTH_A_BATCH:
+                self._fetch(max_records, left)
+            messages, self._held = self._held, []
             records, starts = self._take(messages)
             if self._at_end:
                 break  # what there is has been read: land it now
         self._note_ends()
         return Poll(records, starts, frozenset(self._at_end), at)
 
+    def _fetch(self, max_records: int, seconds: float) -> None:
+        fetched = self._consumer.consume(max_records - len(self._held), seconds)
+        self._held += fetched  # only now: a rebalance within the call empties what was held
+
     def rewind(self) -> None:
         """See RecordSource."""
+        self._held = []
+        places = []
         for partition in list(self._next):
             offset = self._adopt(partition, self._next[partition])
             self._next[partition] = offset
             self._at_end.discard(partition)
-            self._consumer.seek(TopicPartition(partition.topic, partition.number, offset))
+            places.append(TopicPartition(partition.topic, partition.number, offset))
+        try:
+            for place in places:
+                self._consumer.seek(place)
+        except KafkaException:  # a partition that was given a moment ago and is not fetched from yet
+            self._consumer.assign(places)
 
     def keep_alive(self) -> None:
         """See RecordSource."""
         assignment = self._consumer.assignment()
         if self._is_grouped and assignment:
             self._consumer.pause(assignment)
-            self._consumer.poll(0)
+            message = self._consumer.poll(0)
+            if message is not None:  # of a partition given just now
+                self._held.append(message)
             self._consumer.resume(self._consumer.assignment())
         self._tell_broker()
         self._note_ends()
@@ -238,6 +253,7 @@ class KafkaSource:
         return error.code() == KafkaError._PARTITION_EOF
 
     def _on_assign(self, consumer: Consumer, assigned: Sequence[TopicPartition]) -> None:
+        self._held = []  # read again from where the database stands
         chosen = []
         for each in assigned:
             partition = Partition(each.topic, self._topic_id, each.partition)
@@ -249,6 +265,7 @@ class KafkaSource:
         consumer.assign(chosen)
 
     def _on_revoke(self, _consumer: Consumer, revoked: Sequence[TopicPartition]) -> None:
+        self._held = []
         for each in revoked:
             partition = Partition(each.topic, self._topic_id, each.partition)
             self._next.pop(partition, None)

@@ -46,6 +46,9 @@ _DEAD_LETTER_TYPES = {
 }
 _JSONB_VERSION = b"\x01"
 _DAY_US = 86_400_000_000
+# A landing process that is frozen within its transaction keeps its rows locked, and whoever takes its partitions waits
+_IDLE_MS = 15_000
+_STATEMENT_MS = 60_000
 
 
 @contextmanager
@@ -55,7 +58,8 @@ def _failures() -> Iterator[None]:
         yield
     except (errors.DataError, errors.CheckViolation, errors.NotNullViolation) as error:
         raise Unstorable(str(error).strip().splitlines()[0], "The record is a dead letter now") from error
-    except (errors.OperationalError, ConfigurationError) as error:  # also deadlocks, full disks, shutdowns
+    # also deadlocks, full disks, shutdowns
+    except (errors.OperationalError, errors.IdleInTransactionSessionTimeout, ConfigurationError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise StoreUnavailable(f"PostgreSQL is away ({reason})", "Landing waits for it") from error
 
@@ -212,7 +216,12 @@ class _Reopened:
     def turn(self) -> Iterator[Connection]:
         with self._turn:
             if self._connection is None or self._connection.closed:
-                self._connection = connect(self._url, application_name=self._application_name)
+                self._connection = connect(
+                    self._url,
+                    application_name=self._application_name,
+                    statement_timeout_ms=_STATEMENT_MS,
+                    idle_in_transaction_timeout_ms=_IDLE_MS,
+                )
             yield self._connection
 
     def close(self) -> None:

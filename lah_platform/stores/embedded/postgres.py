@@ -140,7 +140,7 @@ class EmbeddedPostgres:
             self._child.stop(seconds=30)
 
     def kill(self) -> None:
-        """End the server as a crash would (SIGKILL to every one of its processes)."""
+        """SIGKILL to the postmaster. Its backends end a moment later; until then `start` may be refused."""
         if self._child:
             self._child.kill()
 
