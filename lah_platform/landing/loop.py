@@ -128,6 +128,7 @@ class LandingLoop:
                 _log.warning("landing waits %.1f s: %s", seconds, error, extra={"figures": figures})
                 self._sleep(seconds)
                 attempt += 1
+                encoded = None  # what it was made from may not be in the database that comes back
                 if stop():
                     return False
             else:

@@ -18,6 +18,8 @@ __all__ = ["KafkaSource", "ensure_topic", "make_producer", "produce_all", "topic
 _log = logging.getLogger("lah.landing")
 
 _TIMEOUT_SECONDS = 10.0
+_BROKER_AWAY_SECONDS = 300.0
+_BETWEEN_ASKING_SECONDS = 0.5
 _WORTH_A_BATCH = 500  # waiting for more would only add to their latency
 # These bound a landing process's memory at any backlog. Fetches are counted as they travel, compressed: a backlog of
 # 200 MB that compresses well was fetched whole (205 MB resident) until one fetch was bounded too; with these 50 MB.
@@ -257,10 +259,7 @@ class KafkaSource:
         chosen = []
         for each in assigned:
             partition = Partition(each.topic, self._topic_id, each.partition)
-            first, _ = consumer.get_watermark_offsets(
-                TopicPartition(each.topic, each.partition), timeout=_TIMEOUT_SECONDS
-            )
-            self._next[partition] = self._adopt(partition, first)
+            self._next[partition] = self._adopt(partition, _first_offset(consumer, each))
             chosen.append(TopicPartition(each.topic, each.partition, self._next[partition]))
         consumer.assign(chosen)
 
@@ -270,6 +269,25 @@ class KafkaSource:
             partition = Partition(each.topic, self._topic_id, each.partition)
             self._next.pop(partition, None)
             self._at_end.discard(partition)
+
+
+def _first_offset(consumer: Consumer, place: TopicPartition) -> int:
+    """Where the partition's log begins. A broker that dies in the middle of a rebalance is waited for."""
+    gives_up_at = time.monotonic() + _BROKER_AWAY_SECONDS
+    while True:
+        try:
+            first, _ = consumer.get_watermark_offsets(
+                TopicPartition(place.topic, place.partition), timeout=_TIMEOUT_SECONDS
+            )
+            return int(first)
+        except KafkaException as error:
+            if time.monotonic() > gives_up_at:
+                raise SourceError(
+                    f"The broker does not say where {place.topic}[{place.partition}] begins ({error.args[0].str()})",
+                    "Check the broker, then start landing again",
+                ) from error
+            _log.warning("a partition is given, and the broker does not say where it begins: %s", error)
+            time.sleep(_BETWEEN_ASKING_SECONDS)
 
 
 def make_producer(bootstrap: str) -> Producer:

@@ -1,7 +1,7 @@
 """The landing transaction on PostgreSQL: rows, dead letters, ledger, partial rollups and offsets, all or nothing."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -88,10 +88,10 @@ class PostgresLanding:
         strict_window: timedelta | None = None,
         application_name: str = "lah-landing",
     ) -> None:
-        self._transactions = _Reopened(url, application_name)
-        self._preparations = _Reopened(url, application_name)
         self._series = SeriesBook(series_limit)
         self._days = _Days()
+        self._transactions = _Reopened(url, application_name)
+        self._preparations = _Reopened(url, application_name, on_open=self._forget)
         self._rows = EventRows()
         self._recent = RecentEvents()
         self._memory = None if strict_window is None else ConflictMemory(strict_window)
@@ -139,6 +139,11 @@ class PostgresLanding:
     def close(self) -> None:
         self._transactions.close()
         self._preparations.close()
+
+    def _forget(self) -> None:
+        self._series.forget()
+        self._days.forget()
+        self._rows = EventRows()  # what it has encoded holds ids of series
 
     def _write(self, connection: Connection, encoded: EncodedBatch) -> Landed:
         self._advance(connection, encoded.batch.ranges)
@@ -206,8 +211,9 @@ def add_to_ledger(connection: Connection, entries: Sequence[LedgerEntry]) -> Non
 class _Reopened:
     """One connection for one thread at a time, opened anew when it broke."""
 
-    def __init__(self, url: str, application_name: str) -> None:
+    def __init__(self, url: str, application_name: str, on_open: Callable[[], None] = lambda: None) -> None:
         self._url = url
+        self._on_open = on_open
         self._application_name = application_name
         self._connection: Connection | None = None
         self._turn = threading.Lock()
@@ -222,6 +228,7 @@ class _Reopened:
                     statement_timeout_ms=_STATEMENT_MS,
                     idle_in_transaction_timeout_ms=_IDLE_MS,
                 )
+                self._on_open()
             yield self._connection
 
     def close(self) -> None:

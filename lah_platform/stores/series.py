@@ -34,6 +34,10 @@ class SeriesBook:
             self._ids[key] = self._assign(connection, key)
         return self._ids
 
+    def forget(self) -> None:
+        """Ask the database again: it may be another one now, restored or failed over to."""
+        self._ids = {}
+
     def _assign(self, connection: Connection, key: SeriesKey) -> int:
         dimensions = key._asdict()
         with connection.transaction():
