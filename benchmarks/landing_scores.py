@@ -87,15 +87,19 @@ def rates_of_processes(services: Services, batch: Sequence[tuple[bytes, bytes]],
     return (len(batch) - first) / (ended - started)
 
 
-def rate_with_rows_there(services: Services, topic: str, events: int, *, rows: int) -> float:
-    """Messages per second into a table that holds `rows` others of the same minutes, so that its index is that big."""
+def rate_with_rows_there(services: Services, topic: str, events: int, *, rows: int, among: bool) -> float:
+    """Messages per second into a day's partition that holds `rows` others.
+
+    Those are of the minutes before, as where events come as they happen, or, with `among`, of the same seconds, so that
+    each new row finds its place somewhere in an index that does not fit in memory: a replay of a day that is there.
+    """
     with services.connect() as connection:
         services.empty(connection)
         measure(services, topic, events)
         connection.execute("drop table if exists public.seeds")
         connection.execute("create unlogged table public.seeds as select * from lah.events order by ts")
         services.empty(connection)
-        _multiply(services, connection, -(-rows // events))
+        _multiply(services, connection, -(-rows // events), among=among)
         connection.execute("drop table public.seeds")
         connection.execute("truncate landing_offsets")
         connection.execute("vacuum (analyze) lah.events")
@@ -106,8 +110,15 @@ def rate_with_rows_there(services: Services, topic: str, events: int, *, rows: i
     return rate
 
 
-def _multiply(services: Services, connection: Connection, copies: int) -> None:
-    """Each seed so many times, under new ids, by two writers at once."""
+def _multiply(services: Services, connection: Connection, copies: int, *, among: bool) -> None:
+    """Each seed so many times, under new ids, by two writers; unless `among`, each copy earlier by their span."""
+    order = (
+        # depends on the seed, so that the planner makes all copies of one before the next: in order of time
+        sql.SQL("public.seeds s cross join lateral generate_series(1, {} + 0 * s.partition) copy")
+        if among
+        else sql.SQL("generate_series({}, 1, -1) copy cross join lateral (select * from public.seeds where copy > 0) s")
+    ).format(sql.Literal(copies))
+    moved = sql.SQL("s.ts") if among else sql.SQL("s.ts - copy * (select max(ts) - min(ts) from public.seeds)")
     names = [
         name
         for (name,) in connection.execute(
@@ -115,16 +126,13 @@ def _multiply(services: Services, connection: Connection, copies: int) -> None:
             " and not attisdropped and attgenerated = '' order by attnum"
         )
     ]
-    statement = sql.SQL(
-        "insert into lah.events ({}) select {} from public.seeds s"
-        # depends on the seed, so that the planner makes all copies of one before the next: in order of time
-        " cross join lateral generate_series(1, {} + 0 * s.partition) where s.partition %% {} = %s"
-    ).format(
+    statement = sql.SQL("insert into lah.events ({}) select {} from {} where s.partition %% {} = %s").format(
         sql.SQL(", ").join(map(sql.Identifier, names)),
         sql.SQL(", ").join(
-            sql.SQL("gen_random_uuid()") if name == "event_id" else sql.Identifier("s", name) for name in names
+            {"event_id": sql.SQL("gen_random_uuid()"), "ts": moved}.get(name, sql.Identifier("s", name))
+            for name in names
         ),
-        sql.Literal(copies),
+        order,
         sql.Literal(_WRITERS),
     )
     failures: list[BaseException] = []
