@@ -262,6 +262,8 @@ class KafkaSource:
             self._next[partition] = self._adopt(partition, _first_offset(consumer, each))
             chosen.append(TopicPartition(each.topic, each.partition, self._next[partition]))
         consumer.assign(chosen)
+        # a rebalance within `keep_alive` leaves them paused, and a new assignment does not end that
+        consumer.resume(chosen)
 
     def _on_revoke(self, _consumer: Consumer, revoked: Sequence[TopicPartition]) -> None:
         self._held = []
