@@ -5,12 +5,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import compress
 from typing import Any, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from lah_platform.errors import ConfigurationError, SourceError
+from lah_platform.landing.holes import Holes
 from lah_platform.landing.records import Partition, Poll, Records
 
 __all__ = ["KafkaSource", "ensure_topic", "make_producer", "produce_all", "topic_id"]
@@ -87,6 +89,7 @@ class KafkaSource:
         self._untold: dict[Partition, int] = {}
         self._untold_lock = threading.Lock()
         self._at_end: set[Partition] = set()
+        self._holes = Holes()
         self._held: list[Message] = []  # fetched and not handed over
         self._is_grouped = group is not None
         self._consumer = Consumer(
@@ -135,17 +138,10 @@ class KafkaSource:
     def rewind(self) -> None:
         """See RecordSource."""
         self._held = []
-        places = []
         for partition in list(self._next):
-            offset = self._adopt(partition, self._next[partition])
-            self._next[partition] = offset
+            self._next[partition] = self._adopt(partition, self._next[partition])
             self._at_end.discard(partition)
-            places.append(TopicPartition(partition.topic, partition.number, offset))
-        try:
-            for place in places:
-                self._consumer.seek(place)
-        except KafkaException:  # a partition that was given a moment ago and is not fetched from yet
-            self._consumer.assign(places)
+        self._read_again(self._next)
 
     def keep_alive(self) -> None:
         """See RecordSource."""
@@ -217,13 +213,14 @@ class KafkaSource:
             messages = [message for message in messages if message.partition() not in lost]
             numbers = [number for number in numbers if number not in lost]
         offsets = cast("list[int]", [message.offset() for message in messages])
-        starts = {}
-        for number, offset in dict(zip(numbers, offsets, strict=True)).items():
-            starts[partitions[number]] = self._next[partitions[number]]
-            self._next[partitions[number]] = offset + 1
-            self._at_end.discard(partitions[number])
+        starts, doubted = self._advance(partitions, numbers, offsets)
+        if doubted:
+            keep = [offset < doubted.get(number, offset + 1) for number, offset in zip(numbers, offsets, strict=True)]
+            messages, numbers, offsets = (list(compress(each, keep)) for each in (messages, numbers, offsets))
+            self._read_again({partitions[number] for number in doubted})
         for partition, end in ends:
-            if self._next.get(partition) == end:
+            # beyond the last record lie markers of transactions, if anything
+            if partition.number not in doubted and self._next.get(partition, end + 1) <= end:
                 self._at_end.add(partition)
         kept = list(starts)
         place = {partition.number: i for i, partition in enumerate(kept)}
@@ -234,6 +231,36 @@ class KafkaSource:
             return messages[i].key(), tuple(headers)
 
         return Records(kept, [place[number] for number in numbers], offsets, values, details), starts
+
+    def _advance(
+        self, partitions: Mapping[int, Partition], numbers: list[int], offsets: list[int]
+    ) -> tuple[dict[Partition, int], dict[int, int]]:
+        """Where each partition is read from now, and by its number the offset from which it has to be read again."""
+        read: dict[int, list[int]] = {number: [] for number in partitions}
+        for number, offset in zip(numbers, offsets, strict=True):
+            read[number].append(offset)
+        starts, doubted = {}, {}
+        for number, mine in read.items():
+            partition = partitions[number]
+            start = self._next[partition]
+            count = self._holes.believed(partition, start, mine)
+            if count:
+                starts[partition], self._next[partition] = start, mine[count - 1] + 1
+            if count < len(mine):
+                doubted[number] = self._next[partition]
+            self._at_end.discard(partition)
+        return starts, doubted
+
+    def _read_again(self, partitions: Iterable[Partition]) -> None:
+        """Fetch these partitions from `_next`."""
+        try:
+            for place in self._places(partitions):
+                self._consumer.seek(place)
+        except KafkaException:  # a partition that was given a moment ago and is not fetched from yet
+            self._consumer.assign(self._places(self._next))
+
+    def _places(self, partitions: Iterable[Partition]) -> list[TopicPartition]:
+        return [TopicPartition(each.topic, each.number, self._next[each]) for each in partitions]
 
     def _partition(self, message: Message) -> tuple[Partition, int | None]:
         return Partition(message.topic() or self._topic, self._topic_id, message.partition() or 0), message.offset()
@@ -271,6 +298,7 @@ class KafkaSource:
             partition = Partition(each.topic, self._topic_id, each.partition)
             self._next.pop(partition, None)
             self._at_end.discard(partition)
+            self._holes.forget(partition)
 
 
 def _first_offset(consumer: Consumer, place: TopicPartition) -> int:

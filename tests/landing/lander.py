@@ -4,19 +4,23 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from lah_platform.settings import PROJECT_ROOT
-from lah_platform.stores.embedded.broker import EmbeddedBroker
 from lah_platform.stores.embedded.process import Child
 
 __all__ = ["Lander"]
 
 
+class _Broker(Protocol):
+    @property
+    def bootstrap(self) -> str: ...
+
+
 class Lander:
     """One process on one topic; `variables` are more of its environment."""
 
-    def __init__(self, database: str, broker: EmbeddedBroker, topic: str, folder: Path, **variables: str) -> None:
+    def __init__(self, database: str, broker: _Broker, topic: str, folder: Path, **variables: str) -> None:
         self.log = folder / "landing.log"
         self._environment = (
             os.environ
