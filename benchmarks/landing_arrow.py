@@ -92,9 +92,7 @@ def _arrow(kind: Kind, work: Workload, batch: Batch) -> pa.Table:
     """The columns that `event_copy` writes, in Arrow types whose COPY bytes the table's columns take."""
     events = kind.events
     size = len(events)
-    shapes = list(dict.fromkeys(events.shapes))
-    number = {shape: at for at, shape in enumerate(shapes)}
-    of_shape = pa.array([number[shape] for shape in events.shapes], pa.int32())
+    shapes, of_shape = events.shapes, pa.array(events.shape_of)
 
     def of_shapes(values: Sequence[Any]) -> pa.Array:
         return pa.DictionaryArray.from_arrays(of_shape, pa.array(values)).dictionary_decode()
@@ -112,7 +110,7 @@ def _arrow(kind: Kind, work: Workload, batch: Batch) -> pa.Table:
         "received_at": moments(np.full(size, at_us(work.received_at), np.int64)),
         "topic": pa.repeat(PARTITION.topic, size),
         "partition": pa.repeat(pa.scalar(PARTITION.number, pa.int32()), size),
-        "record_offset": pa.array(np.array(batch.records.offsets, np.int64)[events.positions]),
+        "record_offset": pa.array(batch.records.offsets[events.positions]),
         "ts": moments(events.timestamps_us),
         "event_id": ids(events.event_ids.octets, events.event_ids.is_null),
     }
@@ -123,6 +121,6 @@ def _arrow(kind: Kind, work: Workload, batch: Batch) -> pa.Table:
         if MEASURE_TYPES[name] == "decimal":
             wide = np.stack([numbers.values, numbers.values >> 63], axis=1)  # to 128 bits, the sign carried on
             columns[name] = pa.Array.from_buffers(pa.decimal128(28, 12), size, [None, pa.py_buffer(wide)])
-    columns["payload"] = pa.array([b"\x01" + each for each in events.payload_json], pa.binary())
+    columns["payload"] = pa.array([b"\x01" + bytes(each) for each in events.payload_json], pa.binary())
     columns["tags"] = pa.array([b"\x01" + each for each in events.tags_json], pa.binary())
     return pa.table(columns | {name: pa.array(values) for name, values in kind.texts.items()})

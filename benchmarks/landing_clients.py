@@ -104,8 +104,8 @@ class _Client:
 
 
 def _long(kind: Kind, series: Mapping[SeriesKey, int]) -> list[pl.DataFrame]:
-    shapes, subtype = kind.events.shapes, kind.events.shapes[0].subtype
-    ids = np.array([series[shape.series] for shape in shapes], np.int64)
+    subtype = kind.events.shape(0).subtype
+    ids = kind.events.by_shape(lambda shape: series[shape.series], np.int64)
     minutes = kind.events.timestamps_us // MINUTE_US
     frames = []
     for at, metric in enumerate(METRICS):

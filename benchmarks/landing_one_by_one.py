@@ -70,7 +70,7 @@ def one_by_one(server: Server, work: Workload) -> Mapping[str, Spent]:
 
 
 def _row(event: Event, offset: int, work: Workload) -> tuple[Any, ...]:
-    shape = work.lane.shapes.of(event_key(event), event)
+    shape = work.lane.shapes.known[work.lane.shapes.of(event_key(event), event)]
     payload = event.payload
     if isinstance(payload, Latency):
         filled = dict[str, Any](

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+import numpy as np
+
 from benchmarks.landing_streams import Part, parts_of
 from benchmarks.landing_workload import messages
 from lah_platform.landing.batch import Batch, prepare
@@ -28,8 +30,8 @@ SEED = 20231116
 
 def records_of(values: Sequence[bytes], first_offset: int) -> Records:
     count = len(values)
-    offsets = list(range(first_offset, first_offset + count))
-    return Records([PARTITION], [0] * count, offsets, list(values), lambda _: (None, ()))
+    offsets = np.arange(first_offset, first_offset + count)
+    return Records([PARTITION], np.zeros(count, np.int64), offsets, list(values), lambda _: (None, ()))
 
 
 class SeriesIds(dict[SeriesKey, int]):
@@ -67,10 +69,7 @@ class Workload:
         return prepare(records_of(values, at), starts, decoder=decode_now, received_at=self.received_at, lane=self.lane)
 
     def copies(self, batch: Batch, by_kind: Sequence[Kind]) -> list[EventCopy]:
-        return [
-            event_copy(kind, batch.records, self.received_at, self.shape_bytes.of(kind.events.shapes, self.series))
-            for kind in by_kind
-        ]
+        return [event_copy(kind, batch.records, self.received_at, self.series, self.shape_bytes) for kind in by_kind]
 
     def each_part(self, change: Callable[[Part], Part]) -> list[list[Part]]:
         return [[change(part) for part in parts] for parts in self.parts]

@@ -100,7 +100,7 @@ class _StagedRows(EventRows):
             new = [offset for (offset,) in cursor.execute(TAKE_FROM_STAGING)]
         stored, aggregates = rows.events, rows.partials
         if len(new) < len(stored):
-            offsets = np.array(records.offsets, np.int64)[stored.positions]
+            offsets = records.offsets[stored.positions]
             stored = stored.take(np.flatnonzero(np.isin(offsets, np.array(new, np.int64))))
             aggregates = frame_csv(partials(kinds(stored), series), AGGREGATE_SCHEMA)
         copy_csv(connection, "rollup_partials", aggregates, AGGREGATE_SCHEMA)

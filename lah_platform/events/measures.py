@@ -45,6 +45,8 @@ MEASURE_TYPES: Mapping[str, Literal["text", "float", "integer", "decimal"]] = {
 def measured(payload_class: type[Payload], payloads: Sequence[Payload]) -> Columns:
     """The columns that payloads of one class fill, one value a payload, None for what it does not say.
 
+    Also of another class with the same fields, whose money may be doubles: those come back as they are.
+
     A column of MEASURE_TYPES that is absent is null for the whole class.
     """
     measure = _MEASURES.get(payload_class)
@@ -94,7 +96,17 @@ def _token_cost(payloads: Sequence[TokenCost]) -> Columns:
 
 def _usd(payload: TokenCost) -> Decimal | None:
     # despite its name the field holds an amount of `currency`
-    return round_to_column(payload.total_cost_usd) if payload.currency.upper() == "USD" else None
+    return payload.total_cost_usd if payload.currency.upper() == "USD" else None
+
+
+def _with_money(measure: Callable[[Sequence[Any]], Columns]) -> Callable[[Sequence[Any]], Columns]:
+    def rounded(payloads: Sequence[Any]) -> Columns:
+        columns = measure(payloads)
+        amounts = columns["cost_usd"]
+        columns["cost_usd"] = [round_to_column(each) if isinstance(each, Decimal) else each for each in amounts]
+        return columns
+
+    return rounded
 
 
 _MEASURES: dict[type[Any], Callable[[Sequence[Any]], Columns]] = {
@@ -110,10 +122,10 @@ _MEASURES: dict[type[Any], Callable[[Sequence[Any]], Columns]] = {
     ),
     ErrorRate: _fields(model="model_id", total_requests="total_requests", failed_requests="failed_requests"),
     TokenUsage: _tokens,
-    TokenCost: _token_cost,
+    TokenCost: _with_money(_token_cost),
     ModelPerformance: _fields(model="model_id", score="quality_score"),
     Vulnerability: _fields(score="severity_score"),
     ComplianceCheck: _fields(score="score"),
-    ApiCost: lambda payloads: {"cost_usd": [round_to_column(payload.total_cost_usd) for payload in payloads]},
-    ResourceConsumption: lambda payloads: {"cost_usd": [round_to_column(payload.cost_usd) for payload in payloads]},
+    ApiCost: _with_money(_fields(cost_usd="total_cost_usd")),
+    ResourceConsumption: _with_money(_fields(cost_usd="cost_usd")),
 }

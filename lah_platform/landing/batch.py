@@ -76,15 +76,18 @@ class Batch:
 
     def rejected(self, reason: str) -> "Batch":
         """The same batch of one event with that event refused for `reason`, which the database gave."""
-        tenant = self.events.shapes[0].tenant
+        tenant = self.events.shape(0).tenant
         return self.refused({0: Rejection(code="database_rejected", field="payload", reason=reason, tenant=tenant)})
 
 
 def _ranges(records: Records, starts: Mapping[Partition, int]) -> dict[Partition, OffsetRange]:
-    last = dict(zip(records.partition_of, records.offsets, strict=True))
-    counts = np.bincount(np.array(records.partition_of, np.int64), minlength=len(records.partitions)).tolist()
-    partitions = records.partitions
-    return {partitions[of]: OffsetRange(starts[partitions[of]], offset + 1, counts[of]) for of, offset in last.items()}
+    ranges = {}
+    for number, count in enumerate(np.bincount(records.partition_of, minlength=len(records.partitions)).tolist()):
+        if count:
+            partition = records.partitions[number]
+            last = int(records.offsets[np.flatnonzero(records.partition_of == number)[-1]])
+            ranges[partition] = OffsetRange(starts[partition], last + 1, count)
+    return ranges
 
 
 def prepare(

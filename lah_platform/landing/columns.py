@@ -1,6 +1,6 @@
 """Accepted events by column: what landing encodes, deduplicates and rolls up without touching events one by one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from lah_platform.events.envelope import Event
-from lah_platform.events.payloads import Payload
 from lah_platform.landing.shapes import Shape, ShapeBook, event_key
 
 __all__ = ["EventColumns", "Integers", "UuidColumn", "at_us", "encode_tags", "from_us"]
@@ -57,23 +56,29 @@ class UuidColumn:
 
 @dataclass(frozen=True, slots=True)
 class EventColumns:
-    """Row i of every column is one event; `positions[i]` is its place in the batch. Times are UTC."""
+    """Row i of every column is one event; `positions[i]` is its place in the batch. Times are UTC.
+
+    `shapes[shape_of[i]]` is its shape; `shapes` may hold others as well. `payload_json` is bytes or anything that has a
+    buffer of them.
+    """
 
     positions: Integers
-    shapes: list[Shape]
+    shapes: Sequence[Shape]
+    shape_of: Integers
     timestamps_us: Integers
     event_ids: UuidColumn
     correlation_ids: UuidColumn
     parent_event_ids: UuidColumn
     tags_json: list[bytes]
-    payloads: list[Payload]
-    payload_json: list[bytes]
+    payloads: list[Any]
+    payload_json: list[Any]
 
     @classmethod
-    def of(cls, events: Sequence[Event], positions: Sequence[int], shapes: ShapeBook) -> "EventColumns":
+    def of(cls, events: Sequence[Event], positions: Sequence[int], book: ShapeBook) -> "EventColumns":
         return cls(
             np.array(positions, np.int64),
-            [shapes.of(event_key(event), event) for event in events],
+            book.known,
+            np.array([book.of(event_key(event), event) for event in events], np.int64),
             np.array([at_us(event.timestamp) for event in events], np.int64),
             UuidColumn.of([event.event_id for event in events]),
             UuidColumn.of([event.correlation_id for event in events]),
@@ -84,16 +89,17 @@ class EventColumns:
         )
 
     def __len__(self) -> int:
-        return len(self.shapes)
+        return len(self.positions)
 
     @classmethod
     def concat(cls, parts: Sequence["EventColumns"]) -> "EventColumns":
-        """The events of all parts, of which there is at least one."""
+        """The events of all parts, of which there is at least one; their shapes are of one book."""
         if len(parts) == 1:
             return parts[0]
         return cls(
             np.concatenate([part.positions for part in parts]),
-            list(chain.from_iterable(part.shapes for part in parts)),
+            parts[0].shapes,
+            np.concatenate([part.shape_of for part in parts]),
             np.concatenate([part.timestamps_us for part in parts]),
             UuidColumn.concat([part.event_ids for part in parts]),
             UuidColumn.concat([part.correlation_ids for part in parts]),
@@ -108,7 +114,8 @@ class EventColumns:
         wanted = rows.tolist()
         return EventColumns(
             self.positions[rows],
-            _take(self.shapes, wanted),
+            self.shapes,
+            self.shape_of[rows],
             self.timestamps_us[rows],
             self.event_ids.take(rows),
             self.correlation_ids.take(rows),
@@ -122,8 +129,24 @@ class EventColumns:
         """The same events with every position `by` further on."""
         return replace(self, positions=self.positions + by)
 
+    def shape(self, row: int) -> Shape:
+        return self.shapes[int(self.shape_of[row])]
+
+    def distinct_shapes(self) -> dict[int, Shape]:
+        """The shapes that occur, by their place in `shapes`."""
+        places = np.flatnonzero(np.bincount(self.shape_of, minlength=1)).tolist() if len(self) else []
+        return {place: self.shapes[place] for place in places}
+
+    def by_shape(self, value: Callable[[Shape], Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """One value an event, asked once for each shape."""
+        values = np.zeros(len(self.shapes), dtype)
+        for place, shape in self.distinct_shapes().items():
+            values[place] = value(shape)
+        return values[self.shape_of]
+
     def tenants(self) -> list[str]:
-        return list(map(attrgetter("tenant"), self.shapes))
+        tenants: list[str] = self.by_shape(attrgetter("tenant"), object).tolist()
+        return tenants
 
     def identities(self) -> list[tuple[int, str, bytes]]:
         """(timestamp in µs, tenant, event id) of every event: what makes a repeat a repeat."""

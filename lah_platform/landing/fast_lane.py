@@ -5,30 +5,26 @@ not surely, is left to the contract's own `decode`, which this module must agree
 nothing itself.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, NamedTuple, cast
+from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from lah_platform.events import jsonb
-from lah_platform.events.envelope import DEFAULT_SCHEMA_VERSION, Event, EventType, Severity, SourceModule, Timestamp
+from lah_platform.events.envelope import DEFAULT_SCHEMA_VERSION, Event, EventType, Severity, SourceModule
 from lah_platform.events.limits import DEFAULT_LIMITS, Limits
-from lah_platform.events.money import money_problem
-from lah_platform.events.names import DIMENSION_TAGS
-from lah_platform.events.payloads import DATA_TYPE, SUBTYPE_OF, Payload, PayloadType
-from lah_platform.events.payloads.cost import MONEY_FIELDS, Cost
-from lah_platform.events.payloads.custom import Custom
-from lah_platform.landing.columns import EventColumns, Integers, UuidColumn, at_us, encode_tags
-from lah_platform.landing.shapes import Shape, ShapeBook
+from lah_platform.events.payloads import PayloadType
+from lah_platform.landing.columns import EventColumns, at_us
+from lah_platform.landing.plain_payloads import PLAIN_DATA_TYPE, names, surely_exact
+from lah_platform.landing.shapes import ShapeBook
+from lah_platform.landing.tag_book import UNREADABLE, TagBook
+from lah_platform.landing.texts import Flags, timestamps_us, uuids
 
 __all__ = ["FastLane"]
-
-Flags = npt.NDArray[np.bool_]
-
 
 _NO_TAGS = b"{}"
 
@@ -39,10 +35,10 @@ class _WirePayload(msgspec.Struct, gc=False):
 
 
 class _Wire(msgspec.Struct, gc=False):
-    """The flat envelope with ids and tags unread: those are read for the whole batch, or known by their bytes."""
+    """The flat envelope with ids, time and tags unread: those are read for all records at once."""
 
     event_id: str
-    timestamp: Timestamp
+    timestamp: str
     source_module: SourceModule
     event_type: EventType
     severity: Severity
@@ -55,55 +51,15 @@ class _Wire(msgspec.Struct, gc=False):
 
 
 _WIRE = msgspec.json.Decoder(_Wire)
-_DATA: dict[str, Callable[[msgspec.Raw], Payload]] = {
-    payload_type: msgspec.json.Decoder(data_type).decode for payload_type, data_type in DATA_TYPE.items()
-}
-_WITH_MODEL = {struct for struct in SUBTYPE_OF if "model_id" in struct.__struct_fields__}
-_envelope = attrgetter("source_module", "event_type", "severity", "environment", "schema_version")
-_NIL = "00000000-0000-0000-0000-000000000000"
-_HYPHENS_AT = [8, 13, 18, 23]
-_HYPHEN = ord("-")
-_CASE_MASK = 0xDF  # the bit in which "{" and "[" differ
-_BRACKET = ord("[")
+_DATA = {payload_type: msgspec.json.Decoder(data_type) for payload_type, data_type in PLAIN_DATA_TYPE.items()}
+_IN_SHAPE = tuple(map(attrgetter, ("source_module", "event_type", "severity", "environment", "schema_version")))
+_TYPES = list(_DATA)
 # A C call over many records holds the interpreter, and the thread that talks to the database waits for it
 _STEP = 1024
-_MOST_TAGS = 20_000
-_TAGS = msgspec.json.Decoder(dict[str, str])
-
-
-class _Tags(NamedTuple):
-    dimensions: tuple[str | None, ...]
-    json: bytes
-
-
-_UNREADABLE = _Tags((), b"{}")
-_dimensions, _json = attrgetter("dimensions"), attrgetter("json")
-
-
-class _TagBook:
-    """Tags by their bytes: a fleet repeats few, and where each event has its own they are read each time."""
-
-    def __init__(self) -> None:
-        self._known: dict[bytes, _Tags] = {}
-
-    def read(self, raw: list[bytes]) -> list[_Tags]:
-        """`_UNREADABLE` where they are not texts by name."""
-        known = self._known
-        try:
-            return [known[each] for each in raw]
-        except KeyError:
-            if len(known) >= _MOST_TAGS:
-                known.clear()
-            known.update((each, _tags(each)) for each in set(raw) - known.keys())
-            return [known[each] for each in raw]
-
-
-def _tags(raw: bytes) -> _Tags:
-    try:
-        tags = _TAGS.decode(raw)
-    except msgspec.DecodeError:
-        return _UNREADABLE
-    return _Tags((tags.get("tenant"), *map(tags.get, DIMENSION_TAGS)), encode_tags(tags))
+_PIECE = 131_072
+_OPENS, _CLOSES, _BREAK = ord("{"), ord("}"), ord("\n")
+_CASE_MASK = 0xDF  # the bit in which "{" and "[" differ
+_BRACKET = ord("[")
 
 
 class FastLane:
@@ -112,7 +68,7 @@ class FastLane:
     def __init__(self, shapes: ShapeBook, limits: Limits = DEFAULT_LIMITS) -> None:
         self.shapes = shapes
         self._limits = limits
-        self._tags = _TagBook()
+        self._tags = TagBook()
 
     def read(self, values: Sequence[bytes | None], now: datetime, learn: Callable[[int], Event | None]) -> EventColumns:
         """The ordinary records among `values`; every other is absent from `positions`.
@@ -120,6 +76,7 @@ class FastLane:
         `now` (aware) is the clock of the limits. `learn(i)` is what the contract makes of record i, None when it is
         refused: the first record of every shape has to pass it.
         """
+        self.shapes.tidy()
         steps = range(0, len(values), _STEP)
         return EventColumns.concat(
             [self._read(values[start : start + _STEP], start, now, learn) for start in steps]
@@ -129,75 +86,73 @@ class FastLane:
     def _read(
         self, values: Sequence[bytes | None], start: int, now: datetime, learn: Callable[[int], Event | None]
     ) -> EventColumns:
-        at: list[int] = []
-        wires: list[_Wire] = []
-        payloads: list[Payload] = []
-        for i in self._readable(values):
-            try:
-                wire = _WIRE.decode(values[i])  # type: ignore[arg-type]
-                payload = _DATA[wire.payload.payload_type](wire.payload.data)
-            except (msgspec.DecodeError, RecursionError):
-                continue
-            at.append(i)
-            wires.append(wire)
-            payloads.append(payload)
-        data = [bytes(wire.payload.data) for wire in wires]
-        times = list(map(attrgetter("timestamp"), wires))
-        timestamps_us = _timestamps_us(times)
-        event_ids, is_ordinary = _uuids(list(map(attrgetter("event_id"), wires)))
-        correlation_ids, is_readable = _uuids(list(map(attrgetter("correlation_id"), wires)))
-        is_ordinary &= is_readable
-        parent_event_ids, is_readable = _uuids(list(map(attrgetter("parent_event_id"), wires)))
-        is_ordinary &= is_readable & ~event_ids.is_null
-        is_ordinary &= timestamps_us <= at_us(now + self._limits.max_future_skew)
-        is_ordinary &= timestamps_us >= at_us(now - self._limits.max_age)
-        raw_tags = [bytes(wire.tags) for wire in wires]
-        is_ordinary &= self._is_shallow([values[i] for i in at], raw_tags)  # type: ignore[misc]
-        tags = self._tags.read(raw_tags)
-        if _UNREADABLE in tags:
-            is_ordinary &= np.array([each is not _UNREADABLE for each in tags], np.bool_)
+        at, messages, together = self._readable(values)
+        are_lines = _are_lines(messages, together)
+        wires, at, messages = _decoded(_WIRE, messages, at, together if are_lines else None)
+        wire_payloads = list(map(attrgetter("payload"), wires))
+        data = list(map(attrgetter("data"), wire_payloads))
+        payloads = _payloads(list(map(attrgetter("payload_type"), wire_payloads)), data, are_lines=are_lines)
+        moments_us, is_ordinary = timestamps_us(list(map(attrgetter("timestamp"), wires)))
+        event_ids, is_canonical = uuids(list(map(attrgetter("event_id"), wires)))
+        correlation_ids, is_readable = uuids(list(map(attrgetter("correlation_id"), wires)))
+        parent_event_ids, is_too = uuids(list(map(attrgetter("parent_event_id"), wires)))
+        is_ordinary &= is_canonical & ~event_ids.is_null & is_readable & is_too
+        is_ordinary &= moments_us <= at_us(now + self._limits.max_future_skew)
+        is_ordinary &= moments_us >= at_us(now - self._limits.max_age)
+        tags = _copies(list(map(attrgetter("tags"), wires)))
+        is_ordinary &= self._is_shallow(messages, tags, together)
+        tag_numbers = self._tags.read(tags)
+        if UNREADABLE in tag_numbers:
+            is_ordinary &= np.array(tag_numbers, np.int64) != UNREADABLE
         classes = list(map(type, payloads))
-        is_ordinary &= _is_storable(payloads, classes, data)
+        if type(None) in classes:
+            is_ordinary &= np.array([payload is not None for payload in payloads], np.bool_)
+        is_ordinary &= _holds_no_extreme_number(data) & surely_exact(payloads, classes)
 
-        keys = list(zip(map(_envelope, wires), map(_dimensions, tags), classes, _names(payloads, classes), strict=True))
-        shapes = list(map(self.shapes.find, keys))
-        if None in shapes:
-            for i, shape in enumerate(shapes):
-                if shape is None and is_ordinary[i]:
-                    shapes[i] = self.shapes.find(keys[i]) or self._learnt(keys[i], learn(start + at[i]))
-                is_ordinary[i] &= shapes[i] is not None
+        envelopes = (map(get, wires) for get in _IN_SHAPE)
+        keys = list(zip(*envelopes, tag_numbers, classes, names(payloads, classes), strict=True))
+        places = list(map(self.shapes.find, keys))
+        if None in places:
+            for i, place in enumerate(places):
+                if place is None and is_ordinary[i] and (place := self.shapes.find(keys[i])) is None:
+                    event = learn(start + at[i])
+                    place = None if event is None else self.shapes.of(keys[i], event)
+                is_ordinary[i] &= place is not None
+                places[i] = place or 0
         everything = EventColumns(
             np.array(at, np.int64) + start,
-            cast("list[Shape]", shapes),
-            timestamps_us,
+            self.shapes.known,
+            np.array(places, np.int64),
+            moments_us,
             event_ids,
             correlation_ids,
             parent_event_ids,
-            list(map(_json, tags)),
+            tags,
             payloads,
             data,
         )
         return everything if is_ordinary.all() else everything.take(np.flatnonzero(is_ordinary))
 
-    def _learnt(self, key: Hashable, event: Event | None) -> Shape | None:
-        return None if event is None else self.shapes.of(key, event)
+    def _readable(self, values: Sequence[bytes | None]) -> tuple[Sequence[int], list[bytes], bytes]:
+        """The records whose bytes as a whole surely raise no question but that of depth: places, bytes, all lines."""
+        at: Sequence[int] = range(len(values))
+        present: list[Any] = list(values)
+        if None in present:
+            at = [i for i in at if values[i] is not None]
+            present = [values[i] for i in at]
+        together = b"\n".join(present)
+        if not self._is_plain(together):
+            at = [i for i, value in zip(at, present, strict=True) if self._is_plain(value)]
+            present = [values[i] for i in at]
+            together = b"\n".join(present)
+        return at, present, together
 
-    def _readable(self, values: Sequence[bytes | None]) -> Sequence[int]:
-        """Places of the records whose bytes as a whole surely raise no question but that of depth."""
-        present = {i: value for i, value in enumerate(values) if value is not None}
-        if self._is_plain(present.values()):
-            return list(present)
-        return [i for i, value in present.items() if self._is_plain([value])]
+    def _is_plain(self, together: bytes) -> bool:
+        return len(together) <= self._limits.max_bytes and together.isascii() and not jsonb.may_hold_nul(together)
 
-    def _is_plain(self, values: Iterable[bytes]) -> bool:
-        together = b"".join(values)
-        is_small = len(together) <= self._limits.max_bytes
-        return is_small and together.isascii() and not jsonb.may_hold_nul(together)
-
-    def _is_shallow(self, values: list[bytes], tags: list[bytes]) -> Flags:
-        """Which messages surely nest no deeper than allowed."""
-        octets = np.frombuffer(b"".join(values), np.uint8)
-        brackets = int(np.count_nonzero((octets & _CASE_MASK) == _BRACKET))
+    def _is_shallow(self, values: Sequence[bytes], tags: Sequence[bytes], together: bytes) -> Flags:
+        """Which messages surely nest no deeper than allowed; `together` holds all of them and maybe others."""
+        brackets = sum(np.count_nonzero((piece & _CASE_MASK) == _BRACKET) for piece in _pieces(together))
         # the message, its payload, the payload's data and mostly the tags: all others together may be one record's
         needed = 4 * len(values) - tags.count(_NO_TAGS)
         if brackets - needed <= self._limits.max_depth - 4:
@@ -205,59 +160,70 @@ class FastLane:
         return np.array([v.count(b"{") + v.count(b"[") <= self._limits.max_depth for v in values], np.bool_)
 
 
-def _timestamps_us(times: list[datetime]) -> Integers:
-    # seconds and microseconds apart: a double holds no microseconds of a far year
-    seconds = np.floor(np.array([time.timestamp() for time in times], np.float64)).astype(np.int64)
-    return seconds * 1_000_000 + np.array([time.microsecond for time in times], np.int64)
+def _decoded(
+    decoder: msgspec.json.Decoder[Any], objects: list[Any], at: Sequence[int], lines: bytes | None
+) -> tuple[list[Any], Sequence[int], list[Any]]:
+    """What those that can be decoded are, with their members of `at`, and themselves; `lines` has one a line."""
+    if lines is not None:
+        try:
+            decoded = decoder.decode_lines(lines)
+        except (msgspec.DecodeError, RecursionError):
+            decoded = []
+        if len(decoded) == len(objects):
+            return decoded, at, objects
+    decoded, kept = [], []
+    for i, each in enumerate(objects):
+        try:
+            decoded.append(decoder.decode(each))
+        except (msgspec.DecodeError, RecursionError):
+            continue
+        kept.append(i)
+    return decoded, [at[i] for i in kept], [objects[i] for i in kept]
 
 
-def _uuids(texts: list[str | None]) -> tuple[UuidColumn, Flags]:
-    """The column, and which of the texts are canonical UUIDs or absent."""
-    if texts.count(None) == len(texts):
-        return UuidColumn(np.zeros((len(texts), 16), np.uint8), np.ones(len(texts), np.bool_)), np.ones(
-            len(texts), np.bool_
-        )
-    is_null = np.array([text is None for text in texts], np.bool_)
-    present = [_NIL if text is None else text for text in texts]
-    octets = _octets(present)
-    if octets is not None:
-        return UuidColumn(octets, is_null), np.ones(len(texts), np.bool_)
-    is_canonical = np.array([_octets([text]) is not None for text in present], np.bool_)
-    octets = _octets([text if fits else _NIL for text, fits in zip(present, is_canonical, strict=True)])
-    assert octets is not None
-    return UuidColumn(octets, is_null), is_canonical
+def _are_lines(objects: Sequence[bytes], together: bytes) -> bool:
+    """Whether a decoder of lines cannot tell the objects apart elsewhere than where they are.
+
+    No line break but those between two, and each of those between `}` and `{`: a value that spans it would need a
+    comma there, or a break within a string, which is no JSON. So as many values as objects are the objects.
+    """
+    if sum(np.count_nonzero(piece == _BREAK) for piece in _pieces(together)) != len(objects) - 1:
+        return False
+    octets = np.frombuffer(together, np.uint8)
+    breaks = np.cumsum(np.array(list(map(len, objects)), np.int64) + 1)[:-1] - 1
+    is_told = (octets[breaks - 1] == _CLOSES).all() and (octets[breaks + 1] == _OPENS).all()
+    return bool(is_told) and together.startswith(b"{") and together.endswith(b"}")
 
 
-def _octets(texts: list[str]) -> npt.NDArray[np.uint8] | None:
-    """Shape (n, 16); None unless every text is 8-4-4-4-12 hexadecimal digits."""
-    together = "".join(texts)
-    if len(together) != 36 * len(texts) or not together.isascii():
-        return None
-    characters = np.frombuffer(together.encode(), np.uint8).reshape(-1, 36)
-    if not (characters[:, _HYPHENS_AT] == _HYPHEN).all():
-        return None
-    try:
-        octets = bytes.fromhex(together.replace("-", ""))
-    except ValueError:
-        return None
-    if len(octets) != 16 * len(texts):
-        return None  # spaces between the digits, or hyphens instead of them
-    return np.frombuffer(octets, np.uint8).reshape(-1, 16)
+def _pieces(document: bytes) -> Iterator[npt.NDArray[np.uint8]]:
+    """The bytes as arrays that stay in the nearest cache; counting in those is eight times as fast as bytes.count."""
+    octets = np.frombuffer(document, np.uint8)
+    return (octets[start : start + _PIECE] for start in range(0, len(octets), _PIECE))
 
 
-def _is_storable(payloads: list[Payload], classes: list[type[Payload]], data: list[bytes]) -> Flags:
+def _payloads(types: Sequence[str], data: Sequence[msgspec.Raw], *, are_lines: bool) -> list[Any]:
+    """The payload of each, None where its type's decoder refuses it; `are_lines` says that none holds a line break."""
+    payloads = np.full(len(data), None, object)
+    data_of = np.fromiter(data, object, len(data))  # np.array would look into the buffers
+    type_of = np.array(list(map(_TYPES.index, types)), np.int64)
+    for number, count in enumerate(np.bincount(type_of, minlength=len(_TYPES)).tolist()):
+        if count:
+            places = np.flatnonzero(type_of == number)
+            mine = data_of[places].tolist()
+            lines = b"\n".join(mine) if are_lines else None
+            decoded, kept, _ = _decoded(_DATA[_TYPES[number]], mine, places, lines)  # type: ignore[arg-type]
+            payloads[kept] = np.fromiter(decoded, object, len(decoded))
+    return payloads.tolist()
+
+
+def _copies(raw: Sequence[Any]) -> list[bytes]:
+    """The bytes of each; in one piece where that can be taken apart again, as copying one by one costs three times."""
+    copies = b"\n".join(raw).split(b"\n")
+    return copies if len(copies) == len(raw) else list(map(bytes, raw))
+
+
+def _holds_no_extreme_number(data: Sequence[msgspec.Raw]) -> Flags:
     """Which payloads hold no number that a closer look has to decide about."""
-    storable = np.ones(len(payloads), np.bool_)
     if jsonb.may_hold_extreme_number(b",".join(data)):
-        storable &= np.array([not jsonb.may_hold_extreme_number(each) for each in data], np.bool_)
-    costs = [i for i, each in enumerate(classes) if each in MONEY_FIELDS]
-    storable[[i for i in costs if money_problem(cast("Cost", payloads[i]), data[i])]] = False
-    return storable
-
-
-def _names(payloads: list[Any], classes: list[type[Payload]]) -> list[str | None]:
-    """What besides its class a payload brings to its shape."""
-    return [
-        each.model_id if payload_class in _WITH_MODEL else each.custom_type if payload_class is Custom else None
-        for each, payload_class in zip(payloads, classes, strict=True)
-    ]
+        return np.array([not jsonb.may_hold_extreme_number(bytes(each)) for each in data], np.bool_)
+    return np.ones(len(data), np.bool_)

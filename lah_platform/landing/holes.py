@@ -5,9 +5,8 @@ while a batch is being written: it moves the log's end before the batch can be r
 producers, docs/decisions/0006). Whoever believed that would skip records for ever.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
+import numpy.typing as npt
 
 from lah_platform.landing.records import Partition
 
@@ -20,7 +19,7 @@ class Holes:
     def __init__(self) -> None:
         self._seen: dict[Partition, set[tuple[int, int]]] = {}
 
-    def believed(self, partition: Partition, start: int, offsets: Sequence[int]) -> int:
+    def believed(self, partition: Partition, start: int, offsets: npt.NDArray[np.int64]) -> int:
         """How many of `offsets`, a reading from `start` in rising order, come before the first new hole.
 
         Fewer than all of them: read again from there. What is still missing then is a hole.
@@ -28,10 +27,9 @@ class Holes:
         if offsets[-1] + 1 - start == len(offsets):
             self._seen.pop(partition, None)
             return len(offsets)
-        read = np.array(offsets, np.int64)
-        expected = np.concatenate([[start], read[:-1] + 1])
-        at = np.flatnonzero(read != expected)
-        holes = list(zip(expected[at].tolist(), read[at].tolist(), strict=True))
+        expected = np.concatenate([[start], offsets[:-1] + 1])
+        at = np.flatnonzero(offsets != expected)
+        holes = list(zip(expected[at].tolist(), offsets[at].tolist(), strict=True))
         seen, self._seen[partition] = self._seen.get(partition, set()), set(holes)
         return next((int(i) for i, hole in zip(at, holes, strict=True) if hole not in seen), len(offsets))
 

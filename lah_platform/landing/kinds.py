@@ -5,7 +5,6 @@ Belongs here: what landing does to the rows of one batch by column. How they are
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Context, Decimal
 from operator import attrgetter
 from typing import Any
 
@@ -14,15 +13,14 @@ import numpy.typing as npt
 import polars as pl
 
 from lah_platform.events.measures import MEASURE_TYPES, measured
-from lah_platform.landing.columns import EventColumns, Integers
+from lah_platform.events.payloads import Payload
+from lah_platform.landing.amounts import units_of
+from lah_platform.landing.columns import EventColumns
 from lah_platform.rollups.metrics import METRICS
 from lah_platform.rollups.series import SeriesKey
 from lah_platform.rollups.values import MetricValues, aggregate_values
 
 __all__ = ["Kind", "Numbers", "kinds", "partials"]
-
-_PLACES = 12
-_WIDE = Context(prec=60)  # the caller's own context may round
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,48 +45,35 @@ class Kind:
 
 def kinds(events: EventColumns) -> list[Kind]:
     """The events by payload class, in an order that is the same in every process, so that two never lock crosswise."""
-    classes = [shape.payload_class for shape in events.shapes]
-    made = []
-    for each in sorted(set(classes), key=attrgetter("__name__")):
-        rows = np.flatnonzero(np.array([payload_class is each for payload_class in classes], np.bool_))
-        # sorted rows keep the index pages that are written in cache: half of the index's cost
-        mine = events.take(rows[np.argsort(events.timestamps_us[rows], kind="stable")])
-        columns = measured(each, mine.payloads)
-        columns.pop("model", None)  # the shape's
-        numbers = {
-            name: _NUMBERS[MEASURE_TYPES[name]](values)
-            for name, values in columns.items()
-            if MEASURE_TYPES[name] != "text" and values.count(None) < len(values)
-        }
-        made.append(Kind(mine, numbers, {name: columns[name] for name in columns if MEASURE_TYPES[name] == "text"}))
-    return made
+    classes = sorted({shape.payload_class for shape in events.distinct_shapes().values()}, key=attrgetter("__name__"))
+    class_of = events.by_shape(lambda shape: classes.index(shape.payload_class), np.int64)
+    return [_kind(each, events, np.flatnonzero(class_of == number)) for number, each in enumerate(classes)]
 
 
-def _floats(values: list[float | None]) -> Numbers:
-    numbers = np.array(values, np.float64)  # None becomes NaN, which no accepted event holds
-    return Numbers(numbers, np.isnan(numbers))
+def _kind(payload_class: type[Payload], events: EventColumns, rows: npt.NDArray[np.intp]) -> Kind:
+    # sorted rows keep the index pages that are written in cache: half of the index's cost
+    mine = events.take(rows[np.argsort(events.timestamps_us[rows], kind="stable")])
+    columns = measured(payload_class, mine.payloads)
+    columns.pop("model", None)  # the shape's
+    numbers, texts = {}, {}
+    for name, values in columns.items():
+        nulls = values.count(None)
+        if MEASURE_TYPES[name] == "text":
+            texts[name] = values
+        elif nulls < len(values):
+            is_null = np.zeros(len(values), np.bool_)
+            if nulls:
+                is_null[:] = [value is None for value in values]
+                values = [0 if value is None else value for value in values]
+            numbers[name] = Numbers(_ARRAY[MEASURE_TYPES[name]](values), is_null)
+    return Kind(mine, numbers, texts)
 
 
-def _integers(values: list[int | None]) -> Numbers:
-    is_null = np.array([value is None for value in values], np.bool_) if None in values else _none_null(values)
-    return Numbers(np.array([value or 0 for value in values] if None in values else values, np.int64), is_null)
-
-
-def _units(amounts: list[Decimal | None]) -> Numbers:
-    is_null = np.array([amount is None for amount in amounts], np.bool_) if None in amounts else _none_null(amounts)
-    scaled = _WIDE.scaleb
-    units = [0 if amount is None else int(scaled(amount, _PLACES)) for amount in amounts]
-    try:
-        return Numbers(np.array(units, np.int64), is_null)
-    except OverflowError:  # beyond 9.2 million
-        return Numbers(np.array(units, object), is_null)
-
-
-def _none_null(values: Sequence[Any]) -> npt.NDArray[np.bool_]:
-    return np.zeros(len(values), np.bool_)
-
-
-_NUMBERS: Mapping[str, Callable[[list[Any]], Numbers]] = {"float": _floats, "integer": _integers, "decimal": _units}
+_ARRAY: Mapping[str, Callable[[list[Any]], npt.NDArray[Any]]] = {
+    "float": lambda values: np.array(values, np.float64),
+    "integer": lambda values: np.array(values, np.int64),
+    "decimal": units_of,
+}
 
 
 def partials(made: Sequence[Kind], series: Mapping[SeriesKey, int]) -> pl.DataFrame:
@@ -97,10 +82,9 @@ def partials(made: Sequence[Kind], series: Mapping[SeriesKey, int]) -> pl.DataFr
 
 
 def _metric_values(kind: Kind, series: Mapping[SeriesKey, int]) -> list[MetricValues]:
-    shapes, times_us = kind.events.shapes, kind.events.timestamps_us
-    subtype = shapes[0].subtype  # only custom events have several, and no measures
-    id_of = {shape: series[shape.series] for shape in set(shapes)}
-    ids: Integers = np.array([id_of[shape] for shape in shapes], np.int64)
+    times_us = kind.events.timestamps_us
+    subtype = kind.events.shape(0).subtype  # only custom events have several, and no measures
+    ids = kind.events.by_shape(lambda shape: series[shape.series], np.int64)
     parts = []
     for metric in METRICS:
         if metric.column is None:

@@ -1,14 +1,12 @@
 """The ledger: what was received, and what became of each record, so that the sum balances to zero."""
 
-from collections import Counter
-from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
 
 from lah_platform.landing.batch import Batch
-from lah_platform.landing.records import Outcome
+from lah_platform.landing.records import OUTCOMES, Landed
 
 __all__ = ["LedgerEntry", "ledger_entries"]
 
@@ -26,28 +24,25 @@ class LedgerEntry(NamedTuple):
     dead_lettered: int
 
 
-def ledger_entries(batch: Batch, outcomes: Sequence[Outcome]) -> list[LedgerEntry]:
+def ledger_entries(batch: Batch, landed: Landed) -> list[LedgerEntry]:
     """The batch's entries in a fixed order, so that two processes never lock rows crosswise."""
     minute = batch.received_at.replace(second=0, microsecond=0)
-    tenants = np.empty(len(batch.records), object)
-    tenants[batch.events.positions] = batch.events.tenants()
+    tenants = sorted(
+        {shape.tenant for shape in batch.events.distinct_shapes().values()}
+        | {rejection.tenant for rejection in batch.rejections.values()}
+    )
+    number = {tenant: at for at, tenant in enumerate(tenants)}
+    tenant_of = np.zeros(len(batch.records), np.int64)
+    tenant_of[batch.events.positions] = batch.events.by_shape(lambda shape: number[shape.tenant], np.int64)
     for position, rejection in batch.rejections.items():
-        tenants[position] = rejection.tenant
-    partitions = batch.records.partitions
-    counts = Counter[tuple[str, int, str, Outcome]]()
-    seen = Counter(zip(batch.records.partition_of, tenants.tolist(), outcomes, strict=True))
-    for (of, tenant, outcome), count in seen.items():
-        counts[partitions[of].topic, partitions[of].number, tenant, outcome] += count
-    return [
-        LedgerEntry(
-            topic,
-            partition,
-            minute,
-            tenant,
-            sum(counts[topic, partition, tenant, outcome] for outcome in ("stored", "duplicate", "dead_lettered")),
-            counts[topic, partition, tenant, "stored"],
-            counts[topic, partition, tenant, "duplicate"],
-            counts[topic, partition, tenant, "dead_lettered"],
-        )
-        for topic, partition, tenant in sorted({key[:3] for key in counts})
-    ]
+        tenant_of[position] = number[rejection.tenant]
+    codes = (batch.records.partition_of * len(tenants) + tenant_of) * len(OUTCOMES) + landed.outcome_of
+    counts = np.bincount(codes, minlength=len(batch.records.partitions) * len(tenants) * len(OUTCOMES))
+    entries = []
+    for place, (stored, duplicate, dead) in enumerate(counts.reshape(-1, len(OUTCOMES)).tolist()):
+        if received := stored + duplicate + dead:
+            partition, tenant = batch.records.partitions[place // len(tenants)], tenants[place % len(tenants)]
+            entries.append(
+                LedgerEntry(partition.topic, partition.number, minute, tenant, received, stored, duplicate, dead)
+            )
+    return sorted(entries)

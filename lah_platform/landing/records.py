@@ -5,12 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, overload
 
+import numpy as np
+import numpy.typing as npt
+
 if TYPE_CHECKING:
     from lah_platform.landing.batch import Batch
 
-__all__ = ["Landed", "LandingStore", "Outcome", "Partition", "Poll", "Record", "RecordSource", "Records"]
+__all__ = ["OUTCOMES", "Landed", "LandingStore", "Outcome", "Partition", "Poll", "Record", "RecordSource", "Records"]
 
-Outcome = str  # 'stored' | 'duplicate' | 'dead_lettered'
+Outcome = str
+OUTCOMES: tuple[Outcome, ...] = ("stored", "duplicate", "dead_lettered")
+"""What becomes of a record, one of these."""
 
 
 class Partition(NamedTuple):
@@ -42,8 +47,8 @@ class Records(Sequence[Record]):
     def __init__(
         self,
         partitions: Sequence[Partition],
-        partition_of: list[int],
-        offsets: list[int],
+        partition_of: npt.NDArray[np.int64],
+        offsets: npt.NDArray[np.int64],
         values: list[bytes | None],
         details: Callable[[int], tuple[bytes | None, tuple[tuple[str, bytes | None], ...]]],
     ) -> None:
@@ -61,14 +66,14 @@ class Records(Sequence[Record]):
         number = {partition: i for i, partition in enumerate(partitions)}
         return cls(
             partitions,
-            [number[record.partition] for record in made],
-            [record.offset for record in made],
+            np.array([number[record.partition] for record in made], np.int64),
+            np.array([record.offset for record in made], np.int64),
             [record.value for record in made],
             lambda i: (made[i].key, made[i].headers),
         )
 
     def __len__(self) -> int:
-        return len(self.offsets)
+        return len(self.values)
 
     @overload
     def __getitem__(self, at: int) -> Record: ...
@@ -80,7 +85,7 @@ class Records(Sequence[Record]):
             of, offsets, values = self.partition_of[at], self.offsets[at], self.values[at]
             return Records(self.partitions, of, offsets, values, lambda i: self.details(start + i))
         key, headers = self.details(at)
-        return Record(self.partitions[self.partition_of[at]], self.offsets[at], key, self.values[at], headers)
+        return Record(self.partitions[self.partition_of[at]], int(self.offsets[at]), key, self.values[at], headers)
 
 
 @dataclass(frozen=True)
@@ -101,13 +106,18 @@ class Poll:
 class Landed:
     """The outcome of every record of a batch, in the batch's order."""
 
-    outcomes: Sequence[Outcome]
+    outcome_of: npt.NDArray[np.int8]
+    """Places in OUTCOMES."""
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        return [OUTCOMES[place] for place in self.outcome_of.tolist()]
 
     def count(self, outcome: Outcome) -> int:
-        return self.outcomes.count(outcome)
+        return int(np.count_nonzero(self.outcome_of == OUTCOMES.index(outcome)))
 
     def __add__(self, other: "Landed") -> "Landed":
-        return Landed([*self.outcomes, *other.outcomes])
+        return Landed(np.concatenate([self.outcome_of, other.outcome_of]))
 
 
 class RecordSource(Protocol):

@@ -12,7 +12,7 @@ from lah_platform.events.names import DIMENSION_TAGS
 from lah_platform.events.payloads import Payload
 from lah_platform.rollups.series import SeriesKey
 
-__all__ = ["Shape", "ShapeBook"]
+__all__ = ["Shape", "ShapeBook", "event_key"]
 
 _MOST_SHAPES = 20_000  # a producer that puts a request's id into a dimension makes a shape of every event
 
@@ -59,20 +59,27 @@ class Shape:
 
 
 class ShapeBook:
-    """Shapes by any key that determines them; forgets all of them when they are too many."""
+    """Shapes by any key that determines them: each has its place in `known`, which grows until `tidy`."""
 
     def __init__(self) -> None:
-        self._shapes: dict[Hashable, Shape] = {}
-        self.find = self._shapes.get
+        self.known: list[Shape] = []
+        self._places: dict[Hashable, int] = {}
+        self.find = self._places.get
+        """The place of a key's shape, None when it is not known."""
 
-    def of(self, key: Hashable, event: Event) -> Shape:
-        """The shape under `key`, which `event` has."""
-        shape = self._shapes.get(key)
-        if shape is None:
-            if len(self._shapes) >= _MOST_SHAPES:
-                self._shapes.clear()
-            shape = self._shapes[key] = Shape(event)
-        return shape
+    def of(self, key: Hashable, event: Event) -> int:
+        """The place in `known` of the shape under `key`, which `event` has."""
+        place = self._places.get(key)
+        if place is None:
+            place = self._places[key] = len(self.known)
+            self.known.append(Shape(event))
+        return place
+
+    def tidy(self) -> None:
+        """Between two batches: begin anew, with another `known`, when there are too many shapes."""
+        if len(self.known) >= _MOST_SHAPES:
+            self._places.clear()
+            self.known = []
 
 
 def event_key(event: Event) -> tuple[Any, ...]:

@@ -5,7 +5,8 @@ type is written. Which columns a table has is not known here.
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,8 @@ __all__ = [
     "big_endian",
     "block",
     "field",
+    "lengths",
     "numeric",
-    "prefixed",
 ]
 
 START = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
@@ -34,7 +35,6 @@ Nulls = npt.NDArray[np.bool_] | None
 Block = list[bytes]
 
 _NULL = b"\xff\xff\xff\xff"
-_LENGTHS = [struct.pack(">i", length) for length in range(4096)]
 _NUMERIC_GROUPS = 7  # base 10,000: sixteen digits before the point and twelve after it
 _NUMERIC_FRACTION_GROUPS = 3
 _NUMERIC_SCALE = 12
@@ -56,9 +56,18 @@ def field(value: bytes | None) -> bytes:
     return _NULL if value is None else struct.pack(">i", len(value)) + value
 
 
-def prefixed(values: Iterable[bytes]) -> Block:
-    """Every value with its length in front."""
-    return [(_LENGTHS[len(value)] if len(value) < 4096 else struct.pack(">i", len(value))) + value for value in values]
+def lengths(values: Sequence[Any], lead: bytes = b"") -> Block:
+    """What stands before each value: its length, and `lead`, which counts as part of it."""
+    sizes = list(map(len, values))
+    known = _known_lengths(lead)
+    if max(sizes, default=0) < len(known):
+        return list(map(known.__getitem__, sizes))
+    return [struct.pack(">i", size + len(lead)) + lead for size in sizes]
+
+
+@lru_cache(maxsize=4)
+def _known_lengths(lead: bytes) -> Block:
+    return [struct.pack(">i", size + len(lead)) + lead for size in range(4096)]
 
 
 def big_endian(values: npt.NDArray[np.int64] | npt.NDArray[np.float64], dtype: str) -> Octets:

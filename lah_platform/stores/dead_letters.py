@@ -79,8 +79,9 @@ def replay(
         return Replayed(dead_letter_id, "dead_lettered", f"{result.field}: {result.reason}")
     source = Partition(letter["topic"], letter["topic_id"], letter["partition"])
     records = Records.of([Record(source, letter["record_offset"], None, letter["raw"])])
-    events = EventColumns.of([result], [0], ShapeBook())
-    ids = series.ids(connection, {events.shapes[0].series})
+    book = ShapeBook()
+    events = EventColumns.of([result], [0], book)
+    ids = series.ids(connection, {events.shape(0).series})
     connection.execute(_Q["ensure_partition"], {"day": result.timestamp.date()})
     if memory is not None:
         memory.turn_if_due(connection, now)
@@ -93,7 +94,7 @@ def replay(
             refused = conflicting_timestamp(result.tenant, from_us(firsts[0]))
             return Replayed(dead_letter_id, "dead_lettered", f"{refused.field}: {refused.reason}")
         encoded = rows.encode(events, records, now, ids)
-        stored = rows.insert(connection, encoded, EventColumns.of([], [], ShapeBook()), records, now, ids)
+        stored = rows.insert(connection, encoded, EventColumns.of([], [], book), records, now, ids)
         outcome = "stored" if len(stored) else "duplicate"
         minute = letter["dead_lettered_at"].replace(second=0, microsecond=0)
         add_to_ledger(

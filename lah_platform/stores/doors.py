@@ -84,7 +84,7 @@ class DirectDoor:
                 except Fenced:
                     continue  # another process uses this slot at this moment: take the next
                 self._landing.note_caught_up(frozenset([partition]), batch.received_at)
-                return list(landed.outcomes)
+                return landed.outcomes
         raise StoreUnavailable("Every REST slot is busy", "Send the same events again in a moment")
 
     def close(self) -> None:

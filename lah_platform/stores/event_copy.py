@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 
@@ -25,8 +26,8 @@ from lah_platform.stores.binary_copy import (
     big_endian,
     block,
     field,
+    lengths,
     numeric,
-    prefixed,
 )
 
 __all__ = ["EventCopy", "ShapeBytes", "event_copy"]
@@ -57,18 +58,18 @@ class EventCopy:
 
 
 class ShapeBytes:
-    """What a shape's rows begin with, encoded once."""
+    """What a shape's columns are in a row, encoded once."""
 
     def __init__(self) -> None:
         self._known: dict[Shape, bytes] = {}
 
-    def of(self, shapes: Sequence[Shape], series: Mapping[SeriesKey, int]) -> Block:
-        known = self._known
-        if not known.keys() >= (distinct := set(shapes)):
-            if len(known) > _MOST_SHAPES:
-                known.clear()
-            known.update((shape, _shape_bytes(shape, series[shape.series])) for shape in distinct)
-        return [known[shape] for shape in shapes]
+    def of(self, shape: Shape, series: Mapping[SeriesKey, int]) -> bytes:
+        known = self._known.get(shape)
+        if known is None:
+            if len(self._known) > _MOST_SHAPES:
+                self._known.clear()
+            known = self._known[shape] = _shape_bytes(shape, series[shape.series])
+        return known
 
 
 def _shape_bytes(shape: Shape, series_id: int) -> bytes:
@@ -87,8 +88,10 @@ def _shape_bytes(shape: Shape, series_id: int) -> bytes:
     return b"".join(map(field, encoded))
 
 
-def event_copy(kind: Kind, records: Records, received_at: datetime, starts: Sequence[bytes]) -> EventCopy:
-    """The kind's rows; `starts` is what `ShapeBytes` gives for their shapes."""
+def event_copy(
+    kind: Kind, records: Records, received_at: datetime, series: Mapping[SeriesKey, int], shapes: ShapeBytes
+) -> EventCopy:
+    """The kind's rows; `series` has the id of each of their series."""
     events = kind.events
     count = len(events)
     (topic,) = {partition.topic for partition in records.partitions}
@@ -97,8 +100,8 @@ def event_copy(kind: Kind, records: Records, received_at: datetime, starts: Sequ
     fixed = {
         "received_at": _constant(received, count),
         "topic": _constant(topic.encode(), count),
-        "partition": Fixed(big_endian(numbers[np.array(records.partition_of, np.int64)[events.positions]], ">i4")),
-        "record_offset": Fixed(big_endian(np.array(records.offsets, np.int64)[events.positions], ">i8")),
+        "partition": Fixed(big_endian(numbers[records.partition_of[events.positions]], ">i4")),
+        "record_offset": Fixed(big_endian(records.offsets[events.positions], ">i8")),
         "ts": Fixed(big_endian(events.timestamps_us - POSTGRES_EPOCH_US, ">i8")),
         "event_id": Fixed(events.event_ids.octets),
     }
@@ -107,23 +110,28 @@ def event_copy(kind: Kind, records: Records, received_at: datetime, starts: Sequ
             fixed[name] = Fixed(ids.octets, ids.is_null)
     for name, column in kind.numbers.items():
         fixed[name] = _NUMBERS[MEASURE_TYPES[name]](column)
-    texts = {name: prefixed([value.encode() for value in values]) for name, values in kind.texts.items()}
-    # the payload's own length ends the fixed part, so that a row is joined from whole pieces
-    lengths = np.array(list(map(len, events.payload_json)), np.int64) + len(_JSONB_VERSION)
-    header = np.empty((count, 5), np.uint8)
-    header[:, :4] = big_endian(lengths, ">i4")
-    header[:, 4] = _JSONB_VERSION[0]
-    tags = {each: field(_JSONB_VERSION + each) for each in set(events.tags_json)}
+    texts: dict[str, Block] = {}
+    for name, values in kind.texts.items():
+        if values.count(values[0]) == count:
+            fixed[name] = _constant(values[0].encode(), count)
+        else:
+            texts[name] = list(map(str.encode, values))
     columns = (*_SHAPE_COLUMNS, *fixed, "payload", "tags", *texts)
-    parts: list[Block] = [
-        [struct.pack(">h", len(columns))] * count,
-        list(starts),
+    begins = struct.pack(">h", len(columns))
+    # the payload's own length ends the fixed part, so that a row is joined from whole pieces
+    header = np.empty((count, 5), np.uint8)
+    header[:, :4] = big_endian(np.array(list(map(len, events.payload_json)), np.int64) + len(_JSONB_VERSION), ">i4")
+    header[:, 4] = _JSONB_VERSION[0]
+    parts: list[Sequence[Any]] = [
+        events.by_shape(lambda shape: begins + shapes.of(shape, series), object).tolist(),
         block(list(fixed.values()), header),
         events.payload_json,
-        [tags[each] for each in events.tags_json],
-        *texts.values(),
+        lengths(events.tags_json, _JSONB_VERSION),
+        events.tags_json,
     ]
-    pieces: Block = [b""] * (count * len(parts))
+    for each in texts.values():
+        parts += lengths(each), each
+    pieces: list[Any] = [b""] * (count * len(parts))
     for at, part in enumerate(parts):
         pieces[at :: len(parts)] = part
     return EventCopy(columns, b"".join([START, *pieces, END]), count)

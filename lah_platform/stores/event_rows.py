@@ -48,9 +48,7 @@ class EventRows:
         """`records` is where the events' positions point; `series` has the id of each of their series."""
         with self._turn:
             by_kind = kinds(events)
-            streams = [
-                event_copy(kind, records, received_at, self._shapes.of(kind.events.shapes, series)) for kind in by_kind
-            ]
+            streams = [event_copy(kind, records, received_at, series, self._shapes) for kind in by_kind]
             return EncodedRows(events, streams, frame_csv(partials(by_kind, series), AGGREGATE_SCHEMA))
 
     def insert(

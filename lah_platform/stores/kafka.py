@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from itertools import compress
 from typing import Any, cast
 
+import numpy as np
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
@@ -206,50 +207,42 @@ class KafkaSource:
         ends = [self._partition(each) for each in told if self._is_end(each)]
         if told:
             messages = [message for message in messages if message.error() is None]
-        numbers = cast("list[int]", [message.partition() for message in messages])
-        partitions = {number: Partition(self._topic, self._topic_id, number) for number in set(numbers)}
-        lost = {number for number, partition in partitions.items() if partition not in self._next}
-        if lost:  # fetched before the partition was taken away
-            messages = [message for message in messages if message.partition() not in lost]
-            numbers = [number for number in numbers if number not in lost]
-        offsets = cast("list[int]", [message.offset() for message in messages])
-        starts, doubted = self._advance(partitions, numbers, offsets)
+        numbers = np.array([message.partition() for message in messages], np.int64)
+        offsets = np.array([message.offset() for message in messages], np.int64)
+        kept, starts = list[Partition](), dict[Partition, int]()
+        is_kept = np.zeros(len(messages), np.bool_)
+        partition_of = np.zeros(len(messages), np.int64)
+        doubted = set()
+        for number in np.unique(numbers).tolist():
+            partition = Partition(self._topic, self._topic_id, number)
+            if partition not in self._next:
+                continue  # fetched before the partition was taken away
+            mine = np.flatnonzero(numbers == number)
+            count = self._holes.believed(partition, self._next[partition], offsets[mine])
+            if count < len(mine):
+                doubted.add(partition)
+            self._at_end.discard(partition)
+            if count:
+                partition_of[mine] = len(kept)
+                kept.append(partition)
+                is_kept[mine[:count]] = True
+                starts[partition], self._next[partition] = self._next[partition], int(offsets[mine[count - 1]]) + 1
         if doubted:
-            keep = [offset < doubted.get(number, offset + 1) for number, offset in zip(numbers, offsets, strict=True)]
-            messages, numbers, offsets = (list(compress(each, keep)) for each in (messages, numbers, offsets))
-            self._read_again({partitions[number] for number in doubted})
+            self._read_again(doubted)
+        if not is_kept.all():
+            messages = list(compress(messages, is_kept))
+            partition_of, offsets = partition_of[is_kept], offsets[is_kept]
         for partition, end in ends:
             # beyond the last record lie markers of transactions, if anything
-            if partition.number not in doubted and self._next.get(partition, end + 1) <= end:
+            if partition not in doubted and self._next.get(partition, end + 1) <= end:
                 self._at_end.add(partition)
-        kept = list(starts)
-        place = {partition.number: i for i, partition in enumerate(kept)}
         values = [message.value() for message in messages]
 
         def details(i: int) -> tuple[bytes | None, tuple[tuple[str, bytes | None], ...]]:
             headers = cast("list[tuple[str, bytes | None]]", messages[i].headers() or [])
             return messages[i].key(), tuple(headers)
 
-        return Records(kept, [place[number] for number in numbers], offsets, values, details), starts
-
-    def _advance(
-        self, partitions: Mapping[int, Partition], numbers: list[int], offsets: list[int]
-    ) -> tuple[dict[Partition, int], dict[int, int]]:
-        """Where each partition is read from now, and by its number the offset from which it has to be read again."""
-        read: dict[int, list[int]] = {number: [] for number in partitions}
-        for number, offset in zip(numbers, offsets, strict=True):
-            read[number].append(offset)
-        starts, doubted = {}, {}
-        for number, mine in read.items():
-            partition = partitions[number]
-            start = self._next[partition]
-            count = self._holes.believed(partition, start, mine)
-            if count:
-                starts[partition], self._next[partition] = start, mine[count - 1] + 1
-            if count < len(mine):
-                doubted[number] = self._next[partition]
-            self._at_end.discard(partition)
-        return starts, doubted
+        return Records(kept, partition_of, offsets, values, details), starts
 
     def _read_again(self, partitions: Iterable[Partition]) -> None:
         """Fetch these partitions from `_next`."""
@@ -262,8 +255,8 @@ class KafkaSource:
     def _places(self, partitions: Iterable[Partition]) -> list[TopicPartition]:
         return [TopicPartition(each.topic, each.number, self._next[each]) for each in partitions]
 
-    def _partition(self, message: Message) -> tuple[Partition, int | None]:
-        return Partition(message.topic() or self._topic, self._topic_id, message.partition() or 0), message.offset()
+    def _partition(self, message: Message) -> tuple[Partition, int]:
+        return Partition(self._topic, self._topic_id, message.partition() or 0), message.offset() or 0
 
     def _is_end(self, message: Message) -> bool:
         """Whether it tells the end of a partition. Raises SourceError for what landing cannot go on from."""

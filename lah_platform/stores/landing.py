@@ -16,7 +16,7 @@ from lah_platform.events.rejection import conflicting_timestamp
 from lah_platform.landing.batch import Batch, OffsetRange
 from lah_platform.landing.columns import EventColumns, Integers, from_us
 from lah_platform.landing.ledger import LedgerEntry, ledger_entries
-from lah_platform.landing.records import Landed, Partition, Record
+from lah_platform.landing.records import OUTCOMES, Landed, Partition, Record
 from lah_platform.landing.repeats import RecentEvents, first_of_each
 from lah_platform.rollups.series import SeriesKey
 from lah_platform.stores.conflicts import ConflictMemory
@@ -114,7 +114,7 @@ class PostgresLanding:
             firsts = first_of_each(batch.events)
             events = batch.events if len(firsts) == len(batch.events) else batch.events.take(firsts)
             self._days.ensure(connection, events.timestamps_us)
-            series = self._series.ids(connection, {shape.series for shape in set(events.shapes)})
+            series = self._series.ids(connection, {shape.series for shape in events.distinct_shapes().values()})
             is_recent = self._recent.seen(events)
             doubtful = events.take(np.flatnonzero(is_recent))
             fresh = events.take(np.flatnonzero(~is_recent)) if len(doubtful) else events
@@ -152,15 +152,15 @@ class PostgresLanding:
         stored = self._rows.insert(
             connection, encoded.rows, encoded.doubtful, batch.records, batch.received_at, encoded.series
         )
-        outcomes = np.full(len(batch.records), "duplicate", object)
-        outcomes[stored.positions] = "stored"
+        outcome_of = np.full(len(batch.records), OUTCOMES.index("duplicate"), np.int8)
+        outcome_of[stored.positions] = OUTCOMES.index("stored")
         refused = sorted(batch.rejections)
-        outcomes[refused] = "dead_lettered"
-        landed = Landed(outcomes.tolist())
+        outcome_of[refused] = OUTCOMES.index("dead_lettered")
+        landed = Landed(outcome_of)
         if refused:
             letters = [_letter(batch, position) for position in refused]
             copy_rows(connection, "dead_letters", list(_DEAD_LETTER_TYPES), list(_DEAD_LETTER_TYPES.values()), letters)
-        add_to_ledger(connection, ledger_entries(batch, landed.outcomes))
+        add_to_ledger(connection, ledger_entries(batch, landed))
         connection.cursor().executemany(
             _Q["record_batch"],
             [
@@ -194,7 +194,7 @@ class PostgresLanding:
             return encoded
         refused = batch.refused(
             {
-                int(events.positions[place]): conflicting_timestamp(events.shapes[place].tenant, from_us(first_us))
+                int(events.positions[place]): conflicting_timestamp(events.shape(place).tenant, from_us(first_us))
                 for place, first_us in conflicts.items()
             }
         )

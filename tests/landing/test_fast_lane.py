@@ -11,11 +11,13 @@ from lah_platform.events.decode import decode
 from lah_platform.events.envelope import Event
 from lah_platform.events.examples import EXAMPLE_DATA, flat_example
 from lah_platform.events.measures import MEASURE_TYPES, measured
+from lah_platform.events.payloads import Payload
+from lah_platform.landing.amounts import units_of
 from lah_platform.landing.batch import Batch, prepare
 from lah_platform.landing.columns import at_us
 from lah_platform.landing.fast_lane import FastLane
 from lah_platform.landing.records import Partition, Record
-from lah_platform.landing.shapes import ShapeBook
+from lah_platform.landing.shapes import Shape, ShapeBook
 from lah_platform.stores.landing import PostgresLanding
 from lah_platform.stores.postgres import Connection
 from tests.events.strategies import NOW, AsWritten, as_nested, damaged, flat_events, to_wire
@@ -120,21 +122,29 @@ def _content(batch: Batch) -> dict[int, Any]:
     events = batch.events
     rows = {
         position: (
-            *(getattr(shape, name) for name in shape.__slots__),
+            *(getattr(events.shape(i), name) for name in Shape.__slots__),
             events.timestamps_us[i],
             *(
                 None if ids.is_null[i] else ids.octets[i].tobytes()
                 for ids in (events.event_ids, events.correlation_ids, events.parent_event_ids)
             ),
-            events.tags_json[i],
-            events.payloads[i],
-            events.payload_json[i],
+            json.loads(events.tags_json[i]),
+            _measures(events.shape(i).payload_class, events.payloads[i]),
+            bytes(events.payload_json[i]),
         )
-        for i, (position, shape) in enumerate(zip(events.positions.tolist(), events.shapes, strict=True))
+        for i, position in enumerate(events.positions.tolist())
     }
     assert len(rows) == len(events), "a record is one event at most"
     assert not rows.keys() & batch.rejections.keys()
     return rows | dict(batch.rejections)
+
+
+def _measures(payload_class: type[Payload], payload: Any) -> dict[str, Any]:
+    """What fills the columns; money in units of the column's last place."""
+    return {
+        name: value if value is None or MEASURE_TYPES[name] != "decimal" else units_of([value])[0]
+        for name, (value,) in measured(payload_class, [payload]).items()
+    }
 
 
 _any_record = st.one_of(

@@ -1,4 +1,4 @@
-"""Cost payloads. Money is exact Decimal as sent; rounding to the column's scale is in `columns.py`."""
+"""Cost payloads. Money is exact Decimal as sent; rounding to the column's scale is in `money.py`."""
 
 from typing import Literal
 
