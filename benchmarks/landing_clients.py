@@ -19,10 +19,9 @@ from benchmarks.landing_spent import Alternative, Spent, spent_by_client
 from benchmarks.landing_variant_server import Server
 from lah_platform.landing.kinds import Kind, kinds, partials
 from lah_platform.landing.repeats import RecentEvents, first_of_each
-from lah_platform.rollups.aggregate import AGGREGATE_SCHEMA
 from lah_platform.rollups.metrics import METRICS
 from lah_platform.rollups.series import SeriesKey
-from lah_platform.stores.frames import frame_csv
+from lah_platform.stores.partial_copy import partial_copy
 
 __all__ = ["client_alternatives"]
 
@@ -74,7 +73,7 @@ class _Client:
                 "numpy: count, sum, exact sum, min, max, mean, m2, histogram",
             ),
         }
-        found["shipped: partials as CSV"] = self._spent(lambda: [frame_csv(each, AGGREGATE_SCHEMA) for each in made])
+        found["shipped: encode partials"] = self._spent(lambda: [partial_copy(each) for each in made if each])
         return found
 
     def parsers(self) -> Mapping[str, Spent]:

@@ -22,12 +22,11 @@ from lah_platform.landing.fast_lane import FastLane
 from lah_platform.landing.kinds import kinds, partials
 from lah_platform.landing.records import Records
 from lah_platform.landing.shapes import ShapeBook
-from lah_platform.rollups.aggregate import AGGREGATE_SCHEMA
 from lah_platform.rollups.series import SeriesKey
 from lah_platform.stack.landing_process import decode_now
 from lah_platform.stores.event_rows import EncodedRows, EventRows
-from lah_platform.stores.frames import copy_csv, frame_csv
 from lah_platform.stores.landing import PostgresLanding
+from lah_platform.stores.partial_copy import PARTIAL_COLUMNS, partial_copy
 from lah_platform.stores.postgres import Connection
 
 __all__ = ["TAKE_FROM_STAGING", "CopyVariant", "LandingVariant", "StagedLanding"]
@@ -102,8 +101,10 @@ class _StagedRows(EventRows):
         if len(new) < len(stored):
             offsets = records.offsets[stored.positions]
             stored = stored.take(np.flatnonzero(np.isin(offsets, np.array(new, np.int64))))
-            aggregates = frame_csv(partials(kinds(stored), series), AGGREGATE_SCHEMA)
-        copy_csv(connection, "rollup_partials", aggregates, AGGREGATE_SCHEMA)
+            made = partials(kinds(stored), series)
+            aggregates = b"" if made is None else partial_copy(made)
+        if aggregates:
+            copy_into(connection, "rollup_partials", PARTIAL_COLUMNS, aggregates)
         return stored
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from lah_platform.events.measures import MEASURE_TYPES, measured
 from lah_platform.events.payloads import Payload
@@ -18,7 +17,7 @@ from lah_platform.landing.amounts import units_of
 from lah_platform.landing.columns import EventColumns
 from lah_platform.rollups.metrics import METRICS
 from lah_platform.rollups.series import SeriesKey
-from lah_platform.rollups.values import MetricValues, aggregate_values
+from lah_platform.rollups.values import Aggregates, MetricValues, aggregate
 
 __all__ = ["Kind", "Numbers", "kinds", "partials"]
 
@@ -76,9 +75,9 @@ _ARRAY: Mapping[str, Callable[[list[Any]], npt.NDArray[Any]]] = {
 }
 
 
-def partials(made: Sequence[Kind], series: Mapping[SeriesKey, int]) -> pl.DataFrame:
-    """The events' aggregates by minute, series and metric, as an aggregate frame."""
-    return aggregate_values([part for kind in made for part in _metric_values(kind, series)])
+def partials(made: Sequence[Kind], series: Mapping[SeriesKey, int]) -> Aggregates | None:
+    """The events' aggregates by minute, series and metric; None without events."""
+    return aggregate([part for kind in made for part in _metric_values(kind, series)])
 
 
 def _metric_values(kind: Kind, series: Mapping[SeriesKey, int]) -> list[MetricValues]:

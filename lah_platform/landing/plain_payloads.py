@@ -35,7 +35,9 @@ def _with_doubles(struct: type[msgspec.Struct], money: Sequence[str]) -> type[ms
     )
 
 
-_PLAIN: dict[type[msgspec.Struct], type[msgspec.Struct]] = {struct: _with_doubles(struct, money) for struct, money in MONEY_FIELDS.items()}
+_PLAIN: dict[type[msgspec.Struct], type[msgspec.Struct]] = {
+    struct: _with_doubles(struct, money) for struct, money in MONEY_FIELDS.items()
+}
 _MONEY = {_PLAIN[struct]: money for struct, money in MONEY_FIELDS.items()}
 _KEPT = frozenset({"total_cost_usd", "cost_usd"})  # the fields that fill the column
 PLAIN_DATA_TYPE: dict[str, Any] = DATA_TYPE | {"cost": Union[tuple(_PLAIN.values())]}

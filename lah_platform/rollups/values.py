@@ -16,7 +16,17 @@ import polars as pl
 from lah_platform.rollups.histogram import KEY_SPAN, keys
 from lah_platform.rollups.metrics import MAX_MAGNITUDE, Metric
 
-__all__ = ["AGGREGATE_SCHEMA", "EXACT", "TIME", "UNITS_PER_ONE", "MetricValues", "aggregate_values", "units_of"]
+__all__ = [
+    "AGGREGATE_SCHEMA",
+    "EXACT",
+    "TIME",
+    "UNITS_PER_ONE",
+    "Aggregates",
+    "MetricValues",
+    "aggregate",
+    "aggregate_values",
+    "units_of",
+]
 
 TIME = pl.Datetime("us", "UTC")
 EXACT = pl.Decimal(38, 12)
@@ -69,21 +79,88 @@ def units_of(decimals: pl.Series) -> Array:
     return np.array(units.to_list(), object)
 
 
+@dataclass(frozen=True)
+class Aggregates:
+    """One group for each (metric, series, minute) that has values; row i of every array is one group.
+
+    `exact_sums` are int64 or Python integers: of an integer metric the sum, of a decimal one its units of the twelfth
+    place, of a float one without meaning, as `sums` is for the other two. Group i's histogram is `hist_keys` and
+    `hist_counts` from `offsets[i]` up to `offsets[i + 1]`.
+    """
+
+    metrics: Sequence[Metric]
+    metric_of: Array
+    series_ids: npt.NDArray[np.int64]
+    minutes_us: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
+    sums: npt.NDArray[np.float64]
+    exact_sums: Array
+    low: npt.NDArray[np.float64]
+    high: npt.NDArray[np.float64]
+    means: npt.NDArray[np.float64]
+    m2: npt.NDArray[np.float64]
+    hist_keys: npt.NDArray[np.int64]
+    hist_counts: npt.NDArray[np.int64]
+    offsets: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def is_(self, exactness: str) -> npt.NDArray[np.bool_]:
+        """Which groups are of metrics of that exactness."""
+        return np.array([metric.exactness == exactness for metric in self.metrics], np.bool_)[self.metric_of]
+
+    def frame(self) -> pl.DataFrame:
+        """The groups in AGGREGATE_SCHEMA, sorted by series, metric and minute."""
+        return pl.DataFrame(
+            {
+                "series_id": self.series_ids,
+                "metric": pl.Series([metric.name for metric in self.metrics]).gather(self.metric_of),
+                "bucket_start": pl.Series(self.minutes_us).cast(TIME),
+                "count": self.counts,
+                "sum": pl.Series(np.where(self.is_("float"), self.sums, np.nan), nan_to_null=True),
+                "sum_exact": self._exact_column(),
+                "min": self.low,
+                "max": self.high,
+                "mean": self.means,
+                "m2": self.m2,
+                "hist_keys": _lists(self.hist_keys.astype(np.int32), self.offsets),
+                "hist_counts": _lists(self.hist_counts, self.offsets),
+            },
+            schema=AGGREGATE_SCHEMA,
+        ).sort("series_id", "metric", "bucket_start")
+
+    def _exact_column(self) -> pl.Series:
+        column = pl.Series([None], dtype=EXACT).new_from_index(0, len(self))
+        for exactness, units in (("integer", UNITS_PER_ONE), ("decimal", 1)):
+            if len(rows := np.flatnonzero(self.is_(exactness))):
+                column = column.scatter(rows, _decimals(self.exact_sums[rows], units))
+        return column
+
+
 def aggregate_values(parts: Sequence[MetricValues]) -> pl.DataFrame:
-    """One row per (series, metric, minute) that has values, in AGGREGATE_SCHEMA, sorted by these three.
+    """`aggregate` as a frame."""
+    made = aggregate(parts)
+    return AGGREGATE_SCHEMA.to_frame() if made is None else made.frame()
+
+
+def aggregate(parts: Sequence[MetricValues]) -> Aggregates | None:
+    """The values by metric, series and minute; None when there are none.
 
     ValueError when a double is NaN, infinite or beyond ±MAX_MAGNITUDE.
     """
     parts = [part for part in parts if len(part.values)]
     if not parts:
-        return AGGREGATE_SCHEMA.to_frame()
+        return None
     doubles = np.concatenate([_doubles(part) for part in parts])
     series_ids = np.concatenate([part.series_ids for part in parts])
     minutes = np.concatenate([part.times_us for part in parts]) // _MINUTE_US
-    of_part = np.repeat(np.arange(len(parts)), [len(part.values) for part in parts])
-    codes = _codes(of_part, series_ids, minutes)
+    metrics = list({part.metric.name: part.metric for part in parts}.values())
+    number = {metric.name: at for at, metric in enumerate(metrics)}
+    metric_of = np.repeat([number[part.metric.name] for part in parts], [len(part.values) for part in parts])
+    codes = _codes(metric_of, series_ids, minutes)
     sort_keys = codes * KEY_SPAN + (keys(doubles) + KEY_SPAN // 2)
-    order = np.argsort(sort_keys, kind="stable")
+    order = np.argsort(sort_keys)  # five times as fast as the stable kind
     sort_keys, doubles = sort_keys[order], doubles[order]
     buckets = _starts(sort_keys)
     groups = _starts(sort_keys // KEY_SPAN)
@@ -96,28 +173,23 @@ def aggregate_values(parts: Sequence[MetricValues]) -> pl.DataFrame:
     # squared deviations about the group's own mean in a second pass, so 1e9 + noise keeps its noise
     # (Chan, Golub and LeVeque 1979, STAN-CS-79-773)
     m2 = np.add.reduceat((doubles - np.repeat(means, counts)) ** 2, groups)
-    metrics = of_part[order[groups]]
-    is_float = np.array([not part.metric.is_exact for part in parts], np.bool_)[metrics]
-    bucket_keys = (sort_keys[buckets] % KEY_SPAN - KEY_SPAN // 2).astype(np.int32)
-    bucket_counts = np.diff(buckets, append=len(doubles))
-    offsets = np.append(np.searchsorted(buckets, groups), len(buckets)).astype(np.int64)
-    return pl.DataFrame(
-        {
-            "series_id": series_ids[order[groups]],
-            "metric": pl.Series([part.metric.name for part in parts]).gather(metrics),
-            "bucket_start": pl.Series(minutes[order[groups]] * _MINUTE_US).cast(TIME),
-            "count": counts,
-            "sum": pl.Series(np.where(is_float, sums, np.nan), nan_to_null=True),
-            "sum_exact": _exact_sums(parts, order, groups, metrics),
-            "min": low,
-            "max": high,
-            "mean": means,
-            "m2": m2,
-            "hist_keys": _lists(bucket_keys, offsets),
-            "hist_counts": _lists(bucket_counts, offsets),
-        },
-        schema=AGGREGATE_SCHEMA,
-    ).sort("series_id", "metric", "bucket_start")
+    of_group = order[groups]
+    return Aggregates(
+        metrics=metrics,
+        metric_of=metric_of[of_group],
+        series_ids=series_ids[of_group],
+        minutes_us=minutes[of_group] * _MINUTE_US,
+        counts=counts,
+        sums=sums,
+        exact_sums=np.add.reduceat(_exact_values(parts)[order], groups),
+        low=low,
+        high=high,
+        means=means,
+        m2=m2,
+        hist_keys=sort_keys[buckets] % KEY_SPAN - KEY_SPAN // 2,
+        hist_counts=np.diff(buckets, append=len(doubles)),
+        offsets=np.append(np.searchsorted(buckets, groups), len(buckets)).astype(np.int64),
+    )
 
 
 def _doubles(part: MetricValues) -> npt.NDArray[np.float64]:
@@ -155,25 +227,15 @@ def _starts(ordered: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
     return np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
 
 
-def _exact_sums(parts: Sequence[MetricValues], order: Array, groups: Array, metrics: Array) -> pl.Series:
-    """Sums of integer and decimal metrics to the last digit, null for float metrics."""
-    sums = pl.Series([None], dtype=EXACT).new_from_index(0, len(groups))
-    for exactness in ("integer", "decimal"):
-        wanted = np.array([part.metric.exactness == exactness for part in parts], np.bool_)
-        rows = np.flatnonzero(wanted[metrics])
-        if not len(rows):
-            continue
-        values = np.concatenate(
-            [
-                part.values if take else np.zeros(len(part.values), np.int64)
-                for part, take in zip(parts, wanted, strict=True)
-            ]
-        )[order]
-        if values.dtype != object and np.abs(values.astype(np.float64)).sum() >= _SURELY_FITS:
-            values = values.astype(object)
-        exact = np.add.reduceat(values, groups)[rows]
-        sums = sums.scatter(rows, _decimals(exact, 1 if exactness == "decimal" else UNITS_PER_ONE))
-    return sums
+def _exact_values(parts: Sequence[MetricValues]) -> Array:
+    """What is summed to the last digit, 0 for a float: int64, or Python integers where a sum might not fit."""
+    values = [
+        np.zeros(len(part.values), np.int64) if part.metric.exactness == "float" else part.values for part in parts
+    ]
+    together = np.concatenate(values)
+    if together.dtype != object and np.abs(together.astype(np.float64)).sum() >= _SURELY_FITS:
+        return together.astype(object)
+    return together
 
 
 def _decimals(sums: Array, units: int) -> pl.Series:

@@ -35,9 +35,9 @@ Nulls = npt.NDArray[np.bool_] | None
 Block = list[bytes]
 
 _NULL = b"\xff\xff\xff\xff"
-_NUMERIC_GROUPS = 7  # base 10,000: sixteen digits before the point and twelve after it
-_NUMERIC_FRACTION_GROUPS = 3
+_NUMERIC_WHOLE_GROUPS, _NUMERIC_GROUPS = 7, 10  # base 10,000: 28 digits before the point and twelve after it
 _NUMERIC_SCALE = 12
+_UNITS_PER_ONE = 10**_NUMERIC_SCALE
 
 
 class Fixed:
@@ -76,18 +76,27 @@ def big_endian(values: npt.NDArray[np.int64] | npt.NDArray[np.float64], dtype: s
     return converted.view(np.uint8).reshape(len(converted), -1)
 
 
-def numeric(units: npt.NDArray[Any]) -> Octets:
-    """Shape (n, width) of `numeric` values given in units of the twelfth place, below 10^28; integers of any kind."""
-    rest = np.abs(units)
+def numeric(units: npt.NDArray[Any], is_whole: npt.NDArray[np.bool_] | None = None) -> Octets:
+    """Shape (n, width) of `numeric` values with twelve decimal places, below 10^28; integers of any kind.
+
+    In units of the twelfth place, but in ones where `is_whole`.
+    """
+    magnitudes = np.abs(units)
+    whole, fraction = magnitudes // _UNITS_PER_ONE, magnitudes % _UNITS_PER_ONE
+    if is_whole is not None:
+        whole, fraction = np.where(is_whole, magnitudes, whole), np.where(is_whole, 0, fraction)
     words = np.zeros((len(units), 4 + _NUMERIC_GROUPS), ">u2")
     words[:, 0] = _NUMERIC_GROUPS
-    words[:, 1] = _NUMERIC_GROUPS - _NUMERIC_FRACTION_GROUPS - 1
+    words[:, 1] = _NUMERIC_WHOLE_GROUPS - 1
     words[:, 2] = np.where(units < 0, 0x4000, 0)
     words[:, 3] = _NUMERIC_SCALE
-    for group in range(3 + _NUMERIC_GROUPS, 3, -1):
-        words[:, group] = (rest % 10_000).astype(np.uint16)
-        rest = rest // 10_000
-    return words.view(np.uint8).reshape(len(units), -1)
+    for rest, last in ((whole, 3 + _NUMERIC_WHOLE_GROUPS), (fraction, 3 + _NUMERIC_GROUPS)):
+        group = last
+        while rest.any():
+            words[:, group] = (rest % 10_000).astype(np.uint16)
+            rest = rest // 10_000
+            group -= 1
+    return words.view(np.uint8).reshape(len(words), -1)
 
 
 def block(columns: Sequence[Fixed], tail: bytes | Octets = b"") -> Block:

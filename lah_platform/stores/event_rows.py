@@ -12,11 +12,10 @@ from lah_platform.errors import StoreUnavailable
 from lah_platform.landing.columns import EventColumns, from_us
 from lah_platform.landing.kinds import kinds, partials
 from lah_platform.landing.records import Records
-from lah_platform.rollups.aggregate import AGGREGATE_SCHEMA
 from lah_platform.rollups.series import SeriesKey
 from lah_platform.stores.binary_arrays import text_array, timestamptz_array, uuid_array
 from lah_platform.stores.event_copy import EventCopy, ShapeBytes, event_copy
-from lah_platform.stores.frames import copy_csv, frame_csv
+from lah_platform.stores.partial_copy import PARTIAL_COLUMNS, partial_copy
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
 
@@ -28,7 +27,7 @@ _ATTEMPTS = 5  # each but the first means that another process committed one of 
 
 @dataclass(frozen=True)
 class EncodedRows:
-    """Events as the streams that insert them; `partials` is CSV of `rollup_partials`."""
+    """Events as the streams that insert them; `partials` is that of `rollup_partials`, empty without events."""
 
     events: EventColumns
     streams: Sequence[EventCopy]
@@ -49,7 +48,8 @@ class EventRows:
         with self._turn:
             by_kind = kinds(events)
             streams = [event_copy(kind, records, received_at, series, self._shapes) for kind in by_kind]
-            return EncodedRows(events, streams, frame_csv(partials(by_kind, series), AGGREGATE_SCHEMA))
+            made = partials(by_kind, series)
+            return EncodedRows(events, streams, b"" if made is None else partial_copy(made))
 
     def insert(
         self,
@@ -74,7 +74,7 @@ class EventRows:
                 with connection.transaction():
                     for part in parts:
                         for stream in part.streams:
-                            _copy(connection, stream)
+                            _copy(connection, "events", stream.columns, stream.stream)
             except errors.UniqueViolation:
                 wanted = EventColumns.concat([part.events for part in parts])
                 parts = [self.encode(wanted.take(_absent(connection, wanted)), records, received_at, series)]
@@ -84,7 +84,7 @@ class EventRows:
             raise StoreUnavailable("Other processes land the same events at this moment", "Landing tries again")
         for part in parts:
             if part.partials:
-                copy_csv(connection, "rollup_partials", part.partials, AGGREGATE_SCHEMA)
+                _copy(connection, "rollup_partials", PARTIAL_COLUMNS, part.partials)
         return EventColumns.concat([part.events for part in parts]) if parts else rows.events
 
 
@@ -106,9 +106,9 @@ def _absent(connection: Connection, events: EventColumns) -> np.ndarray[tuple[in
     return np.flatnonzero(is_absent)
 
 
-def _copy(connection: Connection, stream: EventCopy) -> None:
-    statement = sql.SQL("copy events ({}) from stdin (format binary)").format(
-        sql.SQL(", ").join(map(sql.Identifier, stream.columns))
+def _copy(connection: Connection, table: str, columns: Sequence[str], stream: bytes) -> None:
+    statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(
+        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(stream.stream)
+        copy.write(stream)

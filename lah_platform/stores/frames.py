@@ -1,4 +1,4 @@
-"""Frames in and out of PostgreSQL: rows of a query to polars, polars to a table by binary COPY."""
+"""Frames in and out of PostgreSQL: rows of a query to polars, polars to a table by COPY."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from psycopg import sql
 
 from lah_platform.stores.postgres import Connection
 
-__all__ = ["copy_csv", "copy_frame", "copy_rows", "frame_csv", "read_frame"]
+__all__ = ["copy_frame", "copy_rows", "read_frame"]
 
 
 def read_frame(
@@ -54,23 +54,14 @@ def copy_frame(connection: Connection, table: str, frame: pl.DataFrame, columns:
     of 11 with binary COPY row by row. Doubles are written so that they read back the same.
     """
     names = list(columns)
-    copy_csv(connection, table, frame_csv(frame, names), names)
-    return frame.height
-
-
-def frame_csv(frame: pl.DataFrame, columns: Iterable[str]) -> bytes:
-    """The frame's `columns` as COPY reads CSV."""
-    text = frame.select(_as_text(name, dtype) for name, dtype in frame.select(*columns).schema.items())
-    return text.write_csv(include_header=False, datetime_format="%Y-%m-%d %H:%M:%S%.6f+00").encode()
-
-
-def copy_csv(connection: Connection, table: str, csv: bytes, columns: Iterable[str]) -> None:
-    """COPY what `frame_csv` made into the same `columns` of `table`."""
+    text = frame.select(_as_text(name, dtype) for name, dtype in frame.select(names).schema.items())
+    csv = text.write_csv(include_header=False, datetime_format="%Y-%m-%d %H:%M:%S%.6f+00").encode()
     statement = sql.SQL("copy {} ({}) from stdin (format csv)").format(
-        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, names))
     )
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         copy.write(csv)
+    return frame.height
 
 
 def _as_text(name: str, dtype: pl.DataType) -> pl.Expr:
