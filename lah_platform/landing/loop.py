@@ -1,10 +1,11 @@
-"""The landing loop: poll, decode, land, with decoding of one batch beside the commit of the one before.
+"""The landing loop: poll, decode, land, with decoding of one batch beside the commit of those before.
 
 Belongs here: order, retries, what to do about a poison record. Not: how to talk to the broker or the database.
 """
 
 import logging
 import random
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ __all__ = ["Backoff", "LandingLoop", "land_or_bisect"]
 _log = logging.getLogger("lah.landing")
 
 _NOTE_EVERY = timedelta(seconds=2)  # an idle topic is polled twice a second: each note is an update per partition
+_AHEAD = 1  # batches that wait behind the one being written: without, both sides wait for each other's slower batches
+# After a pause a first batch is small, and each is at most twice the one before: the database has something to do soon
+_FIRST_ROWS = 2_000
 _KEEP_ALIVE_SECONDS = 1.0  # far below the broker's session timeout
 
 
@@ -75,6 +79,7 @@ class LandingLoop:
         self._backoff = backoff
         self._on_landed = on_landed
         self._noted_at = datetime.min.replace(tzinfo=UTC)
+        self._has_failed = False
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Poll and land until `stop()`; then land what was polled, and return.
@@ -82,17 +87,18 @@ class LandingLoop:
         Raises SourceError when the log does not hold the stored offsets.
         """
         with ThreadPoolExecutor(1, thread_name_prefix="landing-writer") as writer:
-            pending: Future[bool] | None = None
+            pending: deque[Future[bool]] = deque()
+            rows = _FIRST_ROWS
             while not stop():
-                poll = self._source.poll(self._batch_rows, self._batch_seconds)
+                poll = self._source.poll(min(rows, self._batch_rows), self._batch_seconds)
+                rows = max(_FIRST_ROWS, 2 * len(poll.records))
                 batch, encoded = self._encoded(poll) if poll.records else (None, None)
-                if not self._settled(pending):
-                    self._source.rewind()  # what was just polled comes after a batch that did not land
-                    pending = None
-                    continue
-                pending = writer.submit(self._write, batch, encoded, poll, stop)
-            if not self._settled(pending):
-                self._source.rewind()  # so that positions say what is landed, by whomever
+                if self._settled(pending, _AHEAD if len(poll.records) >= self._batch_rows else 0):
+                    pending.append(writer.submit(self._write, batch, encoded, poll, stop))
+                else:
+                    self._start_over(pending)  # what was just polled comes after a batch that did not land
+            if not self._settled(pending, 0):
+                self._start_over(pending)  # so that positions say what is landed, by whomever
 
     def _encoded(self, poll: Poll) -> tuple[Batch, Any]:
         """The poll's batch, and what its transaction will write; None in its place when that cannot be said now."""
@@ -102,13 +108,36 @@ class LandingLoop:
         except StoreUnavailable:
             return batch, None  # the writer waits for the database, and encodes then
 
-    def _settled(self, pending: Future[bool] | None) -> bool:
-        while pending is not None and wait([pending], timeout=_KEEP_ALIVE_SECONDS).not_done:
-            self._source.keep_alive()
-        return pending is None or pending.result()
+    def _settled(self, pending: deque[Future[bool]], most: int) -> bool:
+        """Wait until at most `most` writes are pending; False when one of them could not be done."""
+        while pending:
+            if pending[0].done():
+                if not pending.popleft().result():
+                    return False
+            elif len(pending) <= most:
+                return True
+            else:
+                wait([pending[0]], timeout=_KEEP_ALIVE_SECONDS)
+                if not pending[0].done():
+                    self._source.keep_alive()
+        return True
+
+    def _start_over(self, pending: deque[Future[bool]]) -> None:
+        wait(pending)  # none of them writes anything any more
+        pending.clear()
+        self._has_failed = False
+        self._source.rewind()
 
     def _write(self, batch: Batch | None, encoded: Any, poll: Poll, stop: Callable[[], bool]) -> bool:
-        """Whether everything is committed; when not, the source must go back to the stored offsets."""
+        """Whether everything is committed; when not, the source must go back to the stored offsets.
+
+        Nothing that was polled after a failed batch is written: the database is not where that poll began.
+        """
+        if not self._has_failed:
+            self._has_failed = not self._written(batch, encoded, poll, stop)
+        return not self._has_failed
+
+    def _written(self, batch: Batch | None, encoded: Any, poll: Poll, stop: Callable[[], bool]) -> bool:
         attempt = 0
         while True:
             try:

@@ -123,8 +123,9 @@ class KafkaSource:
         records, starts = Records.of([]), dict[Partition, int]()
         while not len(records) and (left := deadline - time.monotonic()) > 0:
             self._fetch(max_records, 0)
-            if len(self._held) < _WORTH_A_BATCH:
-                self._fetch(max_records, left)
+            if len(self._held) < (worth := min(_WORTH_A_BATCH, max_records)):
+                self._fetch(worth, left)
+                self._fetch(max_records, 0)
             messages, self._held = self._held, []
             records, starts = self._take(messages)
             if self._at_end:
