@@ -16,7 +16,7 @@ from lah_platform.stores.postgres import Connection
 
 __all__ = ["Capture", "capture", "replay"]
 
-_TABLES = ("events", "rollup_partials", "dead_letters", "ledger", "landing_batches")
+_TABLES = ("events", "rollup_partial_sets", "dead_letters", "ledger", "landing_batches")
 _OFFSETS = "landing_offsets"
 
 _TRANSACTIONS = """

@@ -21,7 +21,7 @@ from lah_platform.landing.kinds import Kind, kinds, partials
 from lah_platform.landing.repeats import RecentEvents, first_of_each
 from lah_platform.rollups.metrics import METRICS
 from lah_platform.rollups.series import SeriesKey
-from lah_platform.stores.partial_copy import partial_copy
+from lah_platform.stores.partial_sets import partial_copy
 
 __all__ = ["client_alternatives"]
 

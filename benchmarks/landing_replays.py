@@ -26,7 +26,7 @@ from lah_platform.rollups.series import SeriesKey
 from lah_platform.stack.landing_process import decode_now
 from lah_platform.stores.event_rows import EncodedRows, EventRows
 from lah_platform.stores.landing import PostgresLanding
-from lah_platform.stores.partial_copy import PARTIAL_COLUMNS, partial_copy
+from lah_platform.stores.partial_sets import SET_COLUMNS, partial_copy
 from lah_platform.stores.postgres import Connection
 
 __all__ = ["TAKE_FROM_STAGING", "CopyVariant", "LandingVariant", "StagedLanding"]
@@ -104,7 +104,7 @@ class _StagedRows(EventRows):
             made = partials(kinds(stored), series)
             aggregates = b"" if made is None else partial_copy(made)
         if aggregates:
-            copy_into(connection, "rollup_partials", PARTIAL_COLUMNS, aggregates)
+            copy_into(connection, "rollup_partial_sets", SET_COLUMNS, aggregates)
         return stored
 
 

@@ -20,7 +20,7 @@ from lah_platform.stores.postgres import Connection, connect
 
 __all__ = ["Server", "copy_into"]
 
-_WRITTEN = "events, ledger, landing_batches, landing_offsets, rollup_partials, dead_letters,"
+_WRITTEN = "events, ledger, landing_batches, landing_offsets, rollup_partial_sets, dead_letters,"
 _REMEMBERED = "identities_0, identities_1, identity_collisions_0, identity_collisions_1"
 
 

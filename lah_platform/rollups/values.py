@@ -25,6 +25,7 @@ __all__ = [
     "MetricValues",
     "aggregate",
     "aggregate_values",
+    "lists",
     "units_of",
 ]
 
@@ -106,6 +107,28 @@ class Aggregates:
     def __len__(self) -> int:
         return len(self.counts)
 
+    def take(self, groups: npt.NDArray[np.intp]) -> "Aggregates":
+        """Those groups, in that order."""
+        if len(groups) == len(self):
+            return self
+        buckets = np.concatenate([np.arange(*self.offsets[at : at + 2]) for at in groups.tolist()])
+        return Aggregates(
+            metrics=self.metrics,
+            metric_of=self.metric_of[groups],
+            series_ids=self.series_ids[groups],
+            minutes_us=self.minutes_us[groups],
+            counts=self.counts[groups],
+            sums=self.sums[groups],
+            exact_sums=self.exact_sums[groups],
+            low=self.low[groups],
+            high=self.high[groups],
+            means=self.means[groups],
+            m2=self.m2[groups],
+            hist_keys=self.hist_keys[buckets],
+            hist_counts=self.hist_counts[buckets],
+            offsets=np.concatenate([[0], np.cumsum(np.diff(self.offsets)[groups])]),
+        )
+
     def is_(self, exactness: str) -> npt.NDArray[np.bool_]:
         """Which groups are of metrics of that exactness."""
         return np.array([metric.exactness == exactness for metric in self.metrics], np.bool_)[self.metric_of]
@@ -124,8 +147,8 @@ class Aggregates:
                 "max": self.high,
                 "mean": self.means,
                 "m2": self.m2,
-                "hist_keys": _lists(self.hist_keys.astype(np.int32), self.offsets),
-                "hist_counts": _lists(self.hist_counts, self.offsets),
+                "hist_keys": lists(self.hist_keys.astype(np.int32), self.offsets),
+                "hist_counts": lists(self.hist_counts, self.offsets),
             },
             schema=AGGREGATE_SCHEMA,
         ).sort("series_id", "metric", "bucket_start")
@@ -247,7 +270,7 @@ def _decimals(sums: Array, units: int) -> pl.Series:
     return pl.Series(sums).cast(pl.Decimal(38, 0)) * pl.Series([_ONE_UNIT], dtype=EXACT)
 
 
-def _lists(values: Array, offsets: npt.NDArray[np.int64]) -> pl.Series:
+def lists(values: Array, offsets: npt.NDArray[np.int64]) -> pl.Series:
     """Group i's list is `values[offsets[i]:offsets[i + 1]]`; no group is empty."""
     groups = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     lists = pl.DataFrame({"group": groups, "list": values}).group_by("group", maintain_order=True).agg("list")

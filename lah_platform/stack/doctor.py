@@ -129,7 +129,8 @@ def _lag(connection: Connection) -> Finding:
 
 def _pending(connection: Connection) -> Finding:
     ((waiting, final_before),) = connection.execute(
-        "select (select count(*) from rollup_partials), (select nullif(final_before, '-infinity') from rollup_state)"
+        "select (select coalesce(sum(group_count), 0)::bigint from rollup_partial_sets),"
+        " (select nullif(final_before, '-infinity') from rollup_state)"
     ).fetchall()
     return Finding(
         "Rollups",

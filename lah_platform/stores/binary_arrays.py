@@ -4,6 +4,7 @@ Belongs here: the format (`array_recv` in PostgreSQL's arrayfuncs.c). Does not: 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +12,20 @@ import psycopg
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
-__all__ = ["bigint_array", "text_array", "timestamptz_array", "uuid_array"]
+__all__ = [
+    "bigint_array",
+    "double_array",
+    "integer_array",
+    "numeric_array",
+    "text_array",
+    "timestamptz_array",
+    "uuid_array",
+]
 
 _EPOCH_US = 946_684_800_000_000  # PostgreSQL counts from 2000-01-01
 _HEADER = np.dtype([(name, ">i4") for name in ("dimensions", "has_null", "element_oid", "length", "lower_bound")])
-_BIGINT, _TEXT, _TIMESTAMPTZ, _UUID = 20, 25, 1184, 2950
+_BIGINT, _INTEGER, _TEXT, _DOUBLE, _TIMESTAMPTZ, _NUMERIC, _UUID = 20, 23, 25, 701, 1184, 1700, 2950
+Nulls = npt.NDArray[np.bool_] | None
 
 
 class _Array(bytes):
@@ -50,6 +60,22 @@ def bigint_array(values: npt.NDArray[np.int64]) -> bytes:
     return _Bigints(_fixed(values, ">i8", _BIGINT))
 
 
+def integer_array(values: npt.NDArray[np.int64]) -> bytes:
+    """integer[]"""
+    return _fixed(values, ">i4", _INTEGER)
+
+
+def double_array(values: npt.NDArray[np.float64], is_null: Nulls = None) -> bytes:
+    """double precision[]"""
+    return _fixed(values, ">f8", _DOUBLE, is_null)
+
+
+def numeric_array(octets: npt.NDArray[np.uint8], is_null: Nulls = None) -> bytes:
+    """numeric[] of what `binary_copy.numeric` makes, shape (n, width)."""
+    width = octets.shape[1]
+    return _fixed(np.ascontiguousarray(octets).view(f"V{width}").ravel(), f"V{width}", _NUMERIC, is_null)
+
+
 def timestamptz_array(microseconds: npt.NDArray[np.int64]) -> bytes:
     """timestamptz[] of µs since 1970-01-01 UTC."""
     return _Timestamps(_fixed(microseconds - _EPOCH_US, ">i8", _TIMESTAMPTZ))
@@ -69,12 +95,18 @@ def text_array(values: Sequence[str]) -> bytes:
     return _Texts(_header(_TEXT, len(values)) + b"".join([elements[value] for value in values]))
 
 
-def _fixed(values: npt.NDArray[np.int64] | npt.NDArray[np.void], dtype: str, element_oid: int) -> bytes:
+def _fixed(values: npt.NDArray[Any], dtype: str, element_oid: int, is_null: Nulls = None) -> bytes:
     elements = np.empty(len(values), np.dtype([("length", ">i4"), ("value", dtype)]))
     elements["length"] = elements.dtype["value"].itemsize
     elements["value"] = values
-    return _header(element_oid, len(values)) + elements.tobytes()
+    if is_null is None or not is_null.any():
+        return _header(element_oid, len(values)) + elements.tobytes()
+    elements["length"][is_null] = -1
+    octets = elements.view(np.uint8).reshape(len(values), -1)
+    keep = np.ones(octets.shape, np.bool_)
+    keep[is_null, 4:] = False
+    return _header(element_oid, len(values), has_null=True) + octets[keep].tobytes()
 
 
-def _header(element_oid: int, length: int) -> bytes:
-    return np.array([(1, 0, element_oid, length, 1)], _HEADER).tobytes()
+def _header(element_oid: int, length: int, *, has_null: bool = False) -> bytes:
+    return np.array([(1, has_null, element_oid, length, 1)], _HEADER).tobytes()

@@ -15,7 +15,7 @@ from lah_platform.landing.records import Records
 from lah_platform.rollups.series import SeriesKey
 from lah_platform.stores.binary_arrays import text_array, timestamptz_array, uuid_array
 from lah_platform.stores.event_copy import EventCopy, ShapeBytes, event_copy
-from lah_platform.stores.partial_copy import PARTIAL_COLUMNS, partial_copy
+from lah_platform.stores.partial_sets import SET_COLUMNS, partial_copy
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
 
@@ -27,7 +27,7 @@ _ATTEMPTS = 5  # each but the first means that another process committed one of 
 
 @dataclass(frozen=True)
 class EncodedRows:
-    """Events as the streams that insert them; `partials` is that of `rollup_partials`, empty without events."""
+    """Events as the streams that insert them; `partials` is that of `rollup_partial_sets`, empty without events."""
 
     events: EventColumns
     streams: Sequence[EventCopy]
@@ -84,7 +84,7 @@ class EventRows:
             raise StoreUnavailable("Other processes land the same events at this moment", "Landing tries again")
         for part in parts:
             if part.partials:
-                _copy(connection, "rollup_partials", PARTIAL_COLUMNS, part.partials)
+                _copy(connection, "rollup_partial_sets", SET_COLUMNS, part.partials)
         return EventColumns.concat([part.events for part in parts]) if parts else rows.events
 
 

@@ -20,6 +20,7 @@ from lah_platform.rollups.aggregate import AGGREGATE_SCHEMA, ROWS_SCHEMA, aggreg
 from lah_platform.rollups.histogram import PERCENTILES
 from lah_platform.rollups.windows import WINDOWS, Window, window
 from lah_platform.stores.frames import copy_frame, read_frame
+from lah_platform.stores.partial_sets import partials_frame
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
 
@@ -67,7 +68,7 @@ def _retried(attempt: Callable[[], _T]) -> _T:
 
 
 def tick(connection: Connection, *, now: datetime, max_partials: int = 50_000) -> Tick:
-    """Merge at most `max_partials` of the oldest partials into all eight windows, in one transaction.
+    """Merge the oldest partials into all eight windows, in one transaction: `max_partials`, to the end of their set.
 
     `connection` must be in autocommit mode; `now` (UTC) becomes computed_at.
     """
@@ -76,7 +77,8 @@ def tick(connection: Connection, *, now: datetime, max_partials: int = 50_000) -
     def attempt() -> tuple[int, dict[str, int], frozenset[date]]:
         connection.execute(_Q["stage"])
         with connection.transaction():
-            partials = read_frame(connection, _Q["take_partials"], {"limit": max_partials}, schema=AGGREGATE_SCHEMA)
+            taken = connection.cursor(binary=True).execute(_Q["take_partials"], {"limit": max_partials}).fetchall()
+            partials = partials_frame(taken)
             if partials.is_empty():
                 return 0, {}, frozenset()
             deltas: dict[str, pl.DataFrame] = {}

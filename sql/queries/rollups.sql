@@ -9,13 +9,16 @@ select pg_advisory_lock(hashtextextended('lah.rollups', 0))
 select pg_advisory_unlock(hashtextextended('lah.rollups', 0))
 
 -- name: take_partials
--- Claim a bounded set of partials, oldest first, and remove them.
-delete from rollup_partials where partial_id in (select partial_id from rollup_partials order by partial_id limit %(limit)s)
-returning series_id, metric, bucket_start, count, sum, sum_exact, min, max, mean, m2, hist_keys, hist_counts
+-- Claim the oldest sets that hold so many partials together, at least one, and remove them.
+delete from rollup_partial_sets where set_id in (
+    select set_id from (select set_id, sum(group_count) over (order by set_id) - group_count as before from rollup_partial_sets) s
+    where before < %(limit)s)
+returning series_ids, metrics, minutes, counts, sums, exact_sums, minima, maxima, means, m2s, hist_sizes, hist_keys, hist_counts
 
 -- name: drop_pending_partials
--- A recomputation reads the events themselves, so their partials must not be merged again.
-delete from rollup_partials where bucket_start >= %(start)s and bucket_start < %(end)s
+-- A recomputation of whole UTC days reads the events themselves, so their partials must not be merged again.
+delete from rollup_partial_sets
+where day >= (%(start)s::timestamptz at time zone 'UTC')::date and day < (%(end)s::timestamptz at time zone 'UTC')::date
 
 -- name: event_days
 -- The UTC days that have events in a range.
@@ -42,9 +45,9 @@ with landed as (
 )
 update rollup_state s set ticked_at = %(now)s, final_before = greatest(s.final_before, w.final_before)
 from watermark w
-where not exists (select from rollup_partials p where p.bucket_start < w.final_before)
+where not exists (select from rollup_partial_sets p where p.first_minute < w.final_before)
 returning nullif(s.final_before, '-infinity')
 
 -- name: pending
 -- How many partials wait for a tick.
-select count(*) from rollup_partials
+select coalesce(sum(group_count), 0)::bigint from rollup_partial_sets

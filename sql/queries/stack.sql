@@ -73,6 +73,6 @@ order by r.day
 select (select coalesce(sum(stored), 0)::bigint from ledger) as events_rows,
        (select count(*) from dead_letters) as dead_letters_rows,
        (select count(*) from ledger) as ledger_rows,
-       (select count(*) from rollup_partials) as rollup_partials_rows,
+       (select coalesce(sum(group_count), 0)::bigint from rollup_partial_sets) as rollup_partials_rows,
        (select max(updated_at) from landing_offsets) as landed_at,
        (select nullif(final_before, '-infinity') from rollup_state) as final_before

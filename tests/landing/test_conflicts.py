@@ -190,7 +190,7 @@ def test_every_record_is_stored_a_repeat_a_conflict_or_unreadable_as_a_naive_rea
     batches: list[tuple[int, list[tuple[int, int] | None]]], database: str, connection: Connection
 ) -> None:
     connection.execute(
-        "truncate events, dead_letters, ledger, landing_batches, landing_offsets, rollup_partials, series,"
+        "truncate events, dead_letters, ledger, landing_batches, landing_offsets, rollup_partial_sets, series,"
         " identities_0, identities_1, identity_collisions_0, identity_collisions_1;"
         " update identity_state set current_table = 0, since = 'epoch'"
     )

@@ -182,7 +182,7 @@ def test_ordinary_records_do_take_the_fast_lane() -> None:
 def test_what_the_contract_reads_is_what_stands_in_the_table(
     database: str, connection: Connection, trees: list[dict[str, Any]], by_column: bool
 ) -> None:
-    connection.execute("truncate events, ledger, landing_batches, landing_offsets, rollup_partials, series")
+    connection.execute("truncate events, ledger, landing_batches, landing_offsets, rollup_partial_sets, series")
     values: list[bytes | None] = [_ascii(to_wire(tree)) for tree in trees]
     events = {event.event_id: event for raw in values if isinstance(event := decode(raw, now=NOW), Event)}
     lane = FastLane(ShapeBook()) if by_column else None

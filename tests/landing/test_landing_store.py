@@ -56,7 +56,7 @@ def test_however_repeats_and_bad_records_are_batched_each_event_is_stored_once_a
     numbers: list[int | None], cuts: list[int], database: str, connection: Connection
 ) -> None:
     connection.execute(
-        "truncate events, dead_letters, ledger, landing_batches, landing_offsets, rollup_partials, series"
+        "truncate events, dead_letters, ledger, landing_batches, landing_offsets, rollup_partial_sets, series"
     )
     values = [_BAD if number is None else message(number) for number in numbers]
     with closing(PostgresLanding(database)) as store:

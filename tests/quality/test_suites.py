@@ -126,9 +126,11 @@ def test_events_that_wait_for_a_rollup_tick_are_not_missing(sample_url: str) -> 
     with connect(sample_url) as connection, connection.transaction():
         connection.execute(b"""
             with taken as (delete from rollup_1m where series_id = 2 returning *)
-            insert into rollup_partials (series_id, metric, bucket_start, count, sum, sum_exact, min, max, mean, m2,
-                                         hist_keys, hist_counts)
-            select series_id, metric, bucket_start, count, sum, sum_exact, min, max, mean, m2, hist_keys, hist_counts
+            insert into rollup_partial_sets (day, first_minute, group_count, series_ids, metrics, minutes, counts,
+                sums, exact_sums, minima, maxima, means, m2s, hist_sizes, hist_keys, hist_counts)
+            select (bucket_start at time zone 'UTC')::date, bucket_start, 1, array[series_id], array[metric],
+                array[bucket_start], array[count], array[sum], array[sum_exact], array[min], array[max], array[mean],
+                array[m2], array[cardinality(hist_keys)], hist_keys, hist_counts
             from taken
         """)
 

@@ -24,7 +24,7 @@ from tests.landing.messages import NOW, api_cost, message
 from tests.rollups.recount import assert_rollups_equal_recount
 
 _P = Partition("t", "one", 0)
-_TABLES = "events, dead_letters, ledger, landing_batches, landing_offsets, rollup_partials, series, " + ", ".join(
+_TABLES = "events, dead_letters, ledger, landing_batches, landing_offsets, rollup_partial_sets, series, " + ", ".join(
     window.table for window in WINDOWS
 )
 _MINUTES_AGO = st.sampled_from([0.5, 1.0, 4.0, 16.0, 70.0, 400.0, 1500.0, 60 * 24 * 4, 60 * 24 * 8, 60 * 24 * 40])
