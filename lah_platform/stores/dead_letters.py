@@ -1,11 +1,14 @@
 """Dead letters: listed, shown, and replayed after a fix. A replay is a move in the ledger, not a new receipt."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lah_platform.errors import ConfigurationError
+from psycopg import errors
+
+from lah_platform.errors import ConfigurationError, StoreUnavailable
 from lah_platform.events.rejection import Rejection, conflicting_timestamp
 from lah_platform.landing.batch import Decoder
 from lah_platform.landing.columns import EventColumns, from_us
@@ -86,26 +89,32 @@ def replay(
     if memory is not None:
         memory.turn_if_due(connection, now)
     rows = EventRows()
-    with connection.transaction():
+    with _told_of_races(), connection.transaction():
         letter = dead_letter(connection, dead_letter_id)
         if letter["replayed_at"] is not None:
             return Replayed(dead_letter_id, letter["replayed_as"], "it was replayed before")
         if memory is not None and (firsts := _claim(memory, connection, events, now)):
             refused = conflicting_timestamp(result.tenant, from_us(firsts[0]))
             return Replayed(dead_letter_id, "dead_lettered", f"{refused.field}: {refused.reason}")
-        encoded = rows.encode(events, records, now, ids)
-        stored = rows.insert(connection, encoded, EventColumns.of([], [], book), records, now, ids)
+        nothing = rows.encode(EventColumns.of([], [], book), records, now, ids)
+        stored = rows.insert(connection, nothing, events, records, now, ids)
         outcome = "stored" if len(stored) else "duplicate"
         minute = letter["dead_lettered_at"].replace(second=0, microsecond=0)
-        add_to_ledger(
-            connection,
-            [
-                LedgerEntry(source.topic, source.number, minute, letter["tenant"], -1, 0, 0, -1),
-                LedgerEntry(source.topic, source.number, minute, result.tenant, 1, len(stored), 1 - len(stored), 0),
-            ],
-        )
+        for entry in (
+            LedgerEntry(source.topic, source.number, minute, letter["tenant"], -1, 0, 0, -1),
+            LedgerEntry(source.topic, source.number, minute, result.tenant, 1, len(stored), 1 - len(stored), 0),
+        ):
+            add_to_ledger(connection, [entry])
         connection.execute(_Q["mark_replayed"], {"dead_letter_id": dead_letter_id, "at": now, "outcome": outcome})
     return Replayed(dead_letter_id, outcome)
+
+
+@contextmanager
+def _told_of_races() -> Iterator[None]:
+    try:
+        yield
+    except errors.UniqueViolation as error:
+        raise StoreUnavailable("Another process lands the same event at this moment", "Replay it again") from error
 
 
 def _claim(memory: ConflictMemory, connection: Connection, events: EventColumns, now: datetime) -> Mapping[int, int]:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
-from psycopg import errors, sql
+from psycopg import sql
 
-from lah_platform.errors import StoreUnavailable
 from lah_platform.landing.columns import EventColumns, from_us
 from lah_platform.landing.kinds import kinds, partials
 from lah_platform.landing.records import Records
@@ -22,7 +21,6 @@ from lah_platform.stores.queries import queries
 __all__ = ["EncodedRows", "EventRows"]
 
 _Q = queries("landing")
-_ATTEMPTS = 5  # each but the first means that another process committed one of the rows a moment ago
 
 
 @dataclass(frozen=True)
@@ -62,26 +60,16 @@ class EventRows:
     ) -> EventColumns:
         """Insert what `events` does not hold yet, inside a transaction, and return it.
 
-        `rows` are copied straight in; only when one of them is there already are all of them looked up. `doubtful`
-        are looked up at once: they probably are repeats. No identity may be in both, or twice in one.
+        `rows` are copied straight in; `doubtful` probably are repeats and are looked up before. No identity may be in
+        both, or twice in one. Raises UniqueViolation when one of `rows` is there already, or when another process
+        inserts an event at this moment.
         """
         parts = [rows] if len(rows.events) else []
-        new = doubtful.take(_absent(connection, doubtful)) if len(doubtful) else doubtful
-        if len(new):
+        if len(doubtful) and len(new := doubtful.take(_absent(connection, doubtful))):
             parts.append(self.encode(new, records, received_at, series))
-        for _ in range(_ATTEMPTS):
-            try:
-                with connection.transaction():
-                    for part in parts:
-                        for stream in part.streams:
-                            _copy(connection, "events", stream.columns, stream.stream)
-            except errors.UniqueViolation:
-                wanted = EventColumns.concat([part.events for part in parts])
-                parts = [self.encode(wanted.take(_absent(connection, wanted)), records, received_at, series)]
-            else:
-                break
-        else:
-            raise StoreUnavailable("Other processes land the same events at this moment", "Landing tries again")
+        for part in parts:
+            for stream in part.streams:
+                _copy(connection, "events", stream.columns, stream.stream)
         for part in parts:
             if part.partials:
                 _copy(connection, "rollup_partial_sets", SET_COLUMNS, part.partials)

@@ -30,6 +30,7 @@ __all__ = ["EncodedBatch", "PostgresLanding", "SeriesBook", "add_to_ledger"]
 
 _Q = queries("landing")
 _NO_PLACES = np.empty(0, np.intp)
+_ATTEMPTS = 5  # each after the second means that another process committed one of the events a moment ago
 _DEAD_LETTER_TYPES = {
     "tenant": "text",
     "topic": "text",
@@ -127,14 +128,18 @@ class PostgresLanding:
         with _failures(), self._transactions.turn() as connection:
             if self._memory is not None:
                 self._memory.turn_if_due(connection, batch.received_at)
-            try:
-                with connection.transaction():
-                    return self._write(connection, encoded)
-            except errors.CheckViolation:
-                self._days.forget()  # retention dropped a day that was remembered as there
-                self._days.ensure(connection, batch.events.timestamps_us)
-                with connection.transaction():
-                    return self._write(connection, encoded)
+            for attempt in range(_ATTEMPTS):
+                try:
+                    with connection.transaction():
+                        return self._write(connection, encoded)
+                except errors.UniqueViolation:  # a repeat that was not remembered: look all of them up
+                    encoded = self._all_doubtful(encoded)
+                except errors.CheckViolation:
+                    if attempt:
+                        raise
+                    self._days.forget()  # retention dropped a day that was remembered as there
+                    self._days.ensure(connection, batch.events.timestamps_us)
+        raise StoreUnavailable("Other processes land the same events at this moment", "Landing tries again")
 
     def close(self) -> None:
         self._transactions.close()
@@ -161,22 +166,25 @@ class PostgresLanding:
             letters = [_letter(batch, position) for position in refused]
             copy_rows(connection, "dead_letters", list(_DEAD_LETTER_TYPES), list(_DEAD_LETTER_TYPES.values()), letters)
         add_to_ledger(connection, ledger_entries(batch, landed))
-        connection.cursor().executemany(
+        ranges = _by_column(batch.ranges)
+        received = [covered.records for covered in batch.ranges.values()]
+        no_record = [covered.no_record for covered in batch.ranges.values()]
+        connection.execute(
             _Q["record_batch"],
-            [
-                _names(partition)
-                | {"start": covered.start, "stop": covered.stop, "received": covered.records}
-                | {"no_record": covered.no_record, "landed_at": batch.received_at}
-                for partition, covered in sorted(batch.ranges.items())
-            ],
+            ranges | {"received": received, "no_record": no_record, "landed_at": batch.received_at},
         )
         return landed
 
     def _advance(self, connection: Connection, ranges: Mapping[Partition, OffsetRange]) -> None:
-        for partition, covered in sorted(ranges.items()):
-            step = _names(partition) | {"start": covered.start, "stop": covered.stop}
-            if connection.execute(_Q["advance_offset"], step).fetchone() is None:
+        moved = set(map(Partition._make, connection.execute(_Q["advance_offsets"], _by_column(ranges)).fetchall()))
+        for partition, covered in ranges.items():
+            if partition not in moved:
                 raise Fenced(partition.topic, partition.number, covered.start)
+
+    def _all_doubtful(self, encoded: EncodedBatch) -> EncodedBatch:
+        events = EventColumns.concat([encoded.rows.events, encoded.doubtful])
+        nothing = self._rows.encode(events.take(_NO_PLACES), encoded.batch.records, encoded.batch.received_at, {})
+        return EncodedBatch(encoded.batch, nothing, events, encoded.series)
 
     def _without_conflicts(self, connection: Connection, encoded: EncodedBatch) -> EncodedBatch:
         if self._memory is None:
@@ -204,8 +212,19 @@ class PostgresLanding:
 
 
 def add_to_ledger(connection: Connection, entries: Sequence[LedgerEntry]) -> None:
-    """Book the entries; inside a transaction."""
-    connection.cursor().executemany(_Q["add_to_ledger"], [entry._asdict() for entry in entries])
+    """Book the entries, no two of one row; inside a transaction."""
+    columns = zip(*entries, strict=True)
+    connection.execute(_Q["add_to_ledger"], dict(zip(LedgerEntry._fields, map(list, columns), strict=True)))
+
+
+def _by_column(ranges: Mapping[Partition, OffsetRange]) -> dict[str, list[Any]]:
+    return {
+        "topic": [partition.topic for partition in ranges],
+        "topic_id": [partition.topic_id for partition in ranges],
+        "partition": [partition.number for partition in ranges],
+        "start": [covered.start for covered in ranges.values()],
+        "stop": [covered.stop for covered in ranges.values()],
+    }
 
 
 class _Reopened:

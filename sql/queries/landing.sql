@@ -7,11 +7,18 @@ values (%(topic)s, %(topic_id)s, %(partition)s, %(first_offset)s, clock_timestam
 on conflict (topic, topic_id, partition) do update set updated_at = landing_offsets.updated_at
 returning next_offset
 
--- name: advance_offset
--- The fence: no row comes back when another process has moved the offset.
-update landing_offsets set next_offset = %(stop)s, updated_at = clock_timestamp()
-where topic = %(topic)s and topic_id = %(topic_id)s and partition = %(partition)s and next_offset = %(start)s
-returning next_offset
+-- name: advance_offsets
+-- The fence: a partition whose offset another process has moved does not come back. Locked in one order by everybody.
+with step as (
+    select * from unnest(%(topic)s::text[], %(topic_id)s::text[], %(partition)s::int[], %(start)s::bigint[], %(stop)s::bigint[])
+        as step (topic, topic_id, partition, start, stop)
+), held as (
+    select topic, topic_id, partition, stop from landing_offsets o join step using (topic, topic_id, partition)
+    where o.next_offset = step.start order by topic, topic_id, partition for update of o
+)
+update landing_offsets o set next_offset = held.stop, updated_at = clock_timestamp()
+from held where (o.topic, o.topic_id, o.partition) = (held.topic, held.topic_id, held.partition)
+returning o.topic, o.topic_id, o.partition
 
 -- name: note_caught_up
 -- A partition was landed to its end as of this moment.
@@ -19,14 +26,16 @@ update landing_offsets set caught_up_at = greatest(caught_up_at, %(at)s)
 where topic = %(topic)s and topic_id = %(topic_id)s and partition = %(partition)s
 
 -- name: record_batch
--- The offset range that a committed batch covers.
+-- The offset ranges that a committed batch covers.
 insert into landing_batches (topic, topic_id, partition, from_offset, to_offset, received, no_record, landed_at)
-values (%(topic)s, %(topic_id)s, %(partition)s, %(start)s, %(stop)s, %(received)s, %(no_record)s, %(landed_at)s)
+select *, %(landed_at)s from unnest(%(topic)s::text[], %(topic_id)s::text[], %(partition)s::int[], %(start)s::bigint[],
+                                    %(stop)s::bigint[], %(received)s::bigint[], %(no_record)s::bigint[])
 
 -- name: add_to_ledger
--- Add counts to a ledger row; counts may be negative when a dead letter is moved.
+-- Add counts to ledger rows, in the order given; counts may be negative when a dead letter is moved.
 insert into ledger as l (topic, partition, minute, tenant, received, stored, duplicate, dead_lettered)
-values (%(topic)s, %(partition)s, %(minute)s, %(tenant)s, %(received)s, %(stored)s, %(duplicate)s, %(dead_lettered)s)
+select * from unnest(%(topic)s::text[], %(partition)s::int[], %(minute)s::timestamptz[], %(tenant)s::text[],
+                     %(received)s::bigint[], %(stored)s::bigint[], %(duplicate)s::bigint[], %(dead_lettered)s::bigint[])
 on conflict (topic, partition, minute, tenant) do update
 set received = l.received + excluded.received, stored = l.stored + excluded.stored,
     duplicate = l.duplicate + excluded.duplicate, dead_lettered = l.dead_lettered + excluded.dead_lettered
