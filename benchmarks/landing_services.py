@@ -94,6 +94,7 @@ def running(bootstrap: str | None, database: str | None) -> Iterator[Services]:
             stack.callback(server.destroy)
             server.start()
             database = server.url
+            _make_wal_files(database)
         is_local = conninfo_to_dict(database).get("host", "localhost") in ("127.0.0.1", "localhost", "::1")
         with connect(database) as admin:
             admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
@@ -106,6 +107,19 @@ def running(bootstrap: str | None, database: str | None) -> Iterator[Services]:
         with connect(url) as connection:
             migrate(connection)
         yield Services(bootstrap, url, folder, is_local, f"{broker_name}, PostgreSQL {settings}", name)
+
+
+def _make_wal_files(url: str) -> None:
+    """Have a new server write 1.2 GB: it makes its WAL files meanwhile, which one that has run for a while reuses.
+
+    Without, the first turns measure that: 9 µs of the backend's CPU an event instead of 6.
+    """
+    with connect(url) as connection:
+        connection.execute(
+            "create table public.written as select repeat(md5(i::text), 60) from generate_series(1, 600000) i"
+        )
+        connection.execute("drop table public.written")
+        connection.execute("checkpoint")
 
 
 def _named(url: str, name: str) -> str:
