@@ -57,7 +57,7 @@ _TYPES = list(_DATA)
 # A C call over many records holds the interpreter, and the thread that talks to the database waits for it
 _STEP = 1024
 _PIECE = 131_072
-_OPENS, _CLOSES, _BREAK = ord("{"), ord("}"), ord("\n")
+_OPENS, _CLOSES = ord("{"), ord("}")
 _CASE_MASK = 0xDF  # the bit in which "{" and "[" differ
 _BRACKET = ord("[")
 
@@ -184,15 +184,14 @@ def _decoded(
 def _are_lines(objects: Sequence[bytes], together: bytes) -> bool:
     """Whether a decoder of lines cannot tell the objects apart elsewhere than where they are.
 
-    No line break but those between two, and each of those between `}` and `{`: a value that spans it would need a
-    comma there, or a break within a string, which is no JSON. So as many values as objects are the objects.
+    Each begins with `{`, and the one before ends with `}`. A value that spans the two would need a comma there, or a
+    line break within a string, which is no JSON. So each holds a value or more, and as many as objects are one each.
     """
-    if sum(np.count_nonzero(piece == _BREAK) for piece in _pieces(together)) != len(objects) - 1:
+    if not (together.startswith(b"{") and together.endswith(b"}")):
         return False
     octets = np.frombuffer(together, np.uint8)
     breaks = np.cumsum(np.array(list(map(len, objects)), np.int64) + 1)[:-1] - 1
-    is_told = (octets[breaks - 1] == _CLOSES).all() and (octets[breaks + 1] == _OPENS).all()
-    return bool(is_told) and together.startswith(b"{") and together.endswith(b"}")
+    return bool((octets[breaks - 1] == _CLOSES).all() and (octets[breaks + 1] == _OPENS).all())
 
 
 def _pieces(document: bytes) -> Iterator[npt.NDArray[np.uint8]]:
@@ -202,7 +201,7 @@ def _pieces(document: bytes) -> Iterator[npt.NDArray[np.uint8]]:
 
 
 def _payloads(types: Sequence[str], data: Sequence[msgspec.Raw], *, are_lines: bool) -> list[Any]:
-    """The payload of each, None where its type's decoder refuses it; `are_lines` says that none holds a line break."""
+    """The payload of each, None where its type's decoder refuses it; `are_lines` as of the messages."""
     payloads = np.full(len(data), None, object)
     data_of = np.fromiter(data, object, len(data))  # np.array would look into the buffers
     type_of = np.array(list(map(_TYPES.index, types)), np.int64)

@@ -123,8 +123,8 @@ class LandingLoop:
         return True
 
     def _start_over(self, pending: deque[Future[bool]]) -> None:
-        wait(pending)  # none of them writes anything any more
-        pending.clear()
+        while pending:
+            pending.popleft().result()  # none of them writes anything any more
         self._has_failed = False
         self._source.rewind()
 

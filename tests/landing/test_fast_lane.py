@@ -1,5 +1,6 @@
 """Reading by the column: the same events, the same refusals, the same rows as the contract's one by one."""
 
+import itertools
 import json
 from typing import Any
 
@@ -165,6 +166,33 @@ def test_the_fast_lane_reads_and_refuses_what_the_contract_reads_and_refuses(val
     lane = FastLane(ShapeBook())
     for _ in range(2):  # the second time every shape is known
         assert _content(_batch(values, lane)) == expected
+
+
+@st.composite
+def _cut_elsewhere(draw: st.DrawFn) -> list[bytes | None]:
+    """Events one a line, cut into messages that begin and end anywhere, mostly at a line break or beside a bracket."""
+    whole = b"\n".join(
+        _altered(base) for base in draw(st.lists(st.sampled_from(["latency", "token_cost"]), max_size=4))
+    )
+    whole = whole.replace(b"}}", b"}\n}") if draw(st.booleans()) else whole
+    places = [at for at, octet in enumerate(whole) if octet in b"\n{}"]
+    cuts = draw(st.lists(st.sampled_from(places) | st.integers(0, len(whole)), max_size=5)) if places else []
+    edges = [0, *sorted(at + draw(st.integers(0, 1)) for at in cuts), len(whole)]
+    parts: list[bytes | None] = [whole[start:stop] for start, stop in itertools.pairwise(edges)]
+    return [part.strip(b"\n") if part and draw(st.booleans()) else part for part in parts]
+
+
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@given(_cut_elsewhere())
+@example([_altered("latency") + b"\n" + _altered("latency"), _altered("latency")[:-1], b"}"])
+@example([_altered("latency")[:-1] + b',"x":{}', b"}"])
+@example([_altered("latency") + _altered("latency"), b""])
+@example([_altered("latency") + _altered("latency"), b"", _altered("latency")])
+@example([_altered("latency") + _altered("latency"), b" ", _altered("latency")])
+def test_messages_that_are_json_only_together_are_refused(values: list[bytes | None]) -> None:
+    lane = FastLane(ShapeBook())
+    _batch([_altered("latency"), _altered("token_cost")], lane)  # their shapes are known
+    assert _content(_batch(values, lane)) == _content(_batch(values, None))
 
 
 def test_ordinary_records_do_take_the_fast_lane() -> None:

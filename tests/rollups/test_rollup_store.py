@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from lah_platform.landing.batch import prepare
 from lah_platform.landing.records import Partition, Record
+from lah_platform.rollups.aggregate import AGGREGATE_SCHEMA, ROWS_SCHEMA, aggregate_minutes
 from lah_platform.rollups.windows import WINDOWS
 from lah_platform.stack.landing_process import decode_now
 from lah_platform.stores.embedded.process import wait_until
+from lah_platform.stores.frames import read_frame
 from lah_platform.stores.landing import PostgresLanding
 from lah_platform.stores.postgres import Connection, connect
 from lah_platform.stores.queries import queries
@@ -69,6 +71,22 @@ def _arrive(data: st.DataObject, store: PostgresLanding, connection: Connection)
             recompute_day(connection, data.draw(st.sampled_from(days)), now=NOW)
         elif step != "recompute":
             tick(connection, now=NOW, max_partials=50_000 if step == "tick" else 3)
+
+
+def test_partials_that_wait_for_a_tick_can_be_read_as_rows(database: str, connection: Connection) -> None:
+    ages = [1.0, 1.0, 1.0, 30.0, 60 * 24 * 3.0, 60 * 24 * 3.0]
+    with closing(PostgresLanding(database)) as store:
+        _land(
+            store,
+            [message(i, minutes_ago=age, latency_ms=10.0 ** (i - 2)) for i, age in enumerate(ages)]
+            + [message(9, event_type="cost", payload={"payload_type": "cost", "data": api_cost("-1.5")})],
+        )
+    all_time = {"start": datetime(2000, 1, 1, tzinfo=UTC), "end": datetime(2100, 1, 1, tzinfo=UTC)}
+    events = read_frame(connection, queries("rollups")["event_rows"], all_time, schema=ROWS_SCHEMA)
+    waiting = read_frame(connection, b"select * from rollup_partials", schema=AGGREGATE_SCHEMA)
+    order = ["series_id", "metric", "bucket_start"]
+    assert waiting.sort(order).equals(aggregate_minutes(events).sort(order))
+    assert pending(connection) == len(waiting)
 
 
 def test_a_recomputation_beside_a_tick_counts_nothing_twice(database: str, connection: Connection) -> None:

@@ -11,6 +11,7 @@ from lah_platform.settings import SQL_ROOT
 from lah_platform.stores.embedded.postgres import EmbeddedPostgres
 from lah_platform.stores.migrations import has_timescaledb, migrate, schema_snapshot, status
 from lah_platform.stores.postgres import Connection, connect
+from lah_platform.stores.rollups import pending, tick
 from tests.stores.event_rows import add_event
 
 
@@ -92,3 +93,22 @@ def test_partitions_made_later_have_the_index_by_arrival_too(connection: Connect
 def test_every_migration_states_the_locks_it_takes() -> None:
     for path in sorted((SQL_ROOT / "migrations").glob("*.sql")):
         assert "Locks:" in path.read_text(encoding="utf-8").split("\n\n")[0], f"{path.name} does not state its locks"
+
+
+def test_partials_that_wait_for_a_tick_are_moved_and_read_as_before(server: EmbeddedPostgres, tmp_path: Path) -> None:
+    for file in sorted((SQL_ROOT / "migrations").glob("000[1-6]_*.sql")):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    columns = "series_id, metric, bucket_start, count, sum, sum_exact, min, max, mean, m2, hist_keys, hist_counts"
+    rows = [
+        (1, "latency_ms", "2026-03-01 23:59+00", 3, 1.5, None, 0.25, 1.0, 0.5, 0.1, [-1048577, 0, 1048576], [1, 1, 1]),
+        (1, "events", "2026-03-02 00:00+00", 2, None, 2, 1, 1, 1, 0, [1048576], [2]),
+        (2, "cost_usd", "2026-03-02 00:01+00", 1, None, "-0.000000000001", -1e-12, -1e-12, -1e-12, 0, [-1047300], [1]),
+    ]
+    with connect(_empty_database(server, "waiting_partials")) as own:
+        migrate(own, tmp_path)
+        own.cursor().executemany(f"insert into rollup_partials ({columns}) values ({', '.join(['%s'] * 12)})", rows)
+        before = own.execute(f"select {columns} from rollup_partials order by bucket_start").fetchall()
+        assert [step.version for step in migrate(own)][:1] == [7]
+        assert own.execute(f"select {columns} from rollup_partials order by bucket_start").fetchall() == before
+        assert pending(own) == 3
+        assert tick(own, now=datetime.now(UTC)).partials == 3
