@@ -104,7 +104,7 @@ def _arrow(kind: Kind, work: Workload, batch: Batch) -> pa.Table:
     def moments(microseconds: np.ndarray[Any, Any]) -> pa.Array:
         return pa.array(microseconds.astype("datetime64[us]"), pa.timestamp("us", "UTC"))
 
-    columns = {"series_id": of_shapes([work.series[shape.series] for shape in shapes])}
+    columns = {"series_id": of_shapes([work.series[shape] for shape in shapes])}
     columns |= {name: of_shapes([getattr(shape, name) for shape in shapes]) for name in _SHAPE_TEXTS}
     columns |= {
         "received_at": moments(np.full(size, at_us(work.received_at), np.int64)),

@@ -19,8 +19,8 @@ from benchmarks.landing_spent import Alternative, Spent, spent_by_client
 from benchmarks.landing_variant_server import Server
 from lah_platform.landing.kinds import Kind, kinds, partials
 from lah_platform.landing.repeats import RecentEvents, first_of_each
+from lah_platform.landing.shapes import Shape
 from lah_platform.rollups.metrics import METRICS
-from lah_platform.rollups.series import SeriesKey
 from lah_platform.stores.partial_sets import partial_copy
 
 __all__ = ["client_alternatives"]
@@ -102,9 +102,9 @@ class _Client:
         return {"partials by polars group_by": self._spent(by_polars, note)}
 
 
-def _long(kind: Kind, series: Mapping[SeriesKey, int]) -> list[pl.DataFrame]:
+def _long(kind: Kind, series: Mapping[Shape, int]) -> list[pl.DataFrame]:
     subtype = kind.events.shape(0).subtype
-    ids = kind.events.by_shape(lambda shape: series[shape.series], np.int64)
+    ids = kind.events.by_shape(series.__getitem__, np.int64)
     minutes = kind.events.timestamps_us // MINUTE_US
     frames = []
     for at, metric in enumerate(METRICS):

@@ -97,7 +97,7 @@ def _row(event: Event, offset: int, work: Workload) -> tuple[Any, ...]:
             cost_usd=round_to_column(payload.total_cost_usd) if isinstance(payload, TokenCost) else None,
         )
     return (
-        (work.series[shape.series], work.received_at, PARTITION.topic, PARTITION.number, offset)
+        (work.series[shape], work.received_at, PARTITION.topic, PARTITION.number, offset)
         + (event.timestamp, event.tenant, event.event_id, event.source_module, event.event_type, event.payload_type)
         + (event.subtype, event.severity, event.environment, event.schema_version)
         + (event.correlation_id, event.parent_event_id, *map(filled.get, MEASURE_TYPES))

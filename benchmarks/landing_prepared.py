@@ -15,8 +15,7 @@ from lah_platform.landing.batch import Batch, prepare
 from lah_platform.landing.fast_lane import FastLane
 from lah_platform.landing.kinds import Kind, kinds
 from lah_platform.landing.records import Partition, Records
-from lah_platform.landing.shapes import ShapeBook
-from lah_platform.rollups.series import SeriesKey
+from lah_platform.landing.shapes import Shape, ShapeBook
 from lah_platform.stack.landing_process import decode_now
 from lah_platform.stores.event_copy import EventCopy, ShapeBytes, event_copy
 
@@ -34,10 +33,10 @@ def records_of(values: Sequence[bytes], first_offset: int) -> Records:
     return Records([PARTITION], np.zeros(count, np.int64), offsets, list(values), lambda _: (None, ()))
 
 
-class SeriesIds(dict[SeriesKey, int]):
+class SeriesIds(dict[Shape, int]):
     """Every series has an id; no server is asked."""
 
-    def __missing__(self, key: SeriesKey) -> int:
+    def __missing__(self, key: Shape) -> int:
         self[key] = len(self) + 1
         return self[key]
 

@@ -21,8 +21,7 @@ from lah_platform.landing.columns import EventColumns
 from lah_platform.landing.fast_lane import FastLane
 from lah_platform.landing.kinds import kinds, partials
 from lah_platform.landing.records import Records
-from lah_platform.landing.shapes import ShapeBook
-from lah_platform.rollups.series import SeriesKey
+from lah_platform.landing.shapes import Shape, ShapeBook
 from lah_platform.stack.landing_process import decode_now
 from lah_platform.stores.event_rows import EncodedRows, EventRows
 from lah_platform.stores.landing import PostgresLanding
@@ -89,7 +88,7 @@ class _StagedRows(EventRows):
         doubtful: EventColumns,
         records: Records,
         received_at: datetime,  # noqa: ARG002
-        series: Mapping[SeriesKey, int],
+        series: Mapping[Shape, int],
     ) -> EventColumns:
         assert not len(doubtful)
         connection.execute("truncate events_staging")

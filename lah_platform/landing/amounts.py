@@ -23,10 +23,12 @@ def units_of_doubles(amounts: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.i
     below 2^48 units (281 USD) together by less than 2^-4 of a unit. So the nearest unit is the written amount's too,
     unless the product lies about half way between two.
     """
-    product = amounts * _UNITS
+    with np.errstate(over="ignore"):
+        product = amounts * _UNITS
     nearest = np.rint(product)
     is_certain = np.abs(product) < _FEW_UNITS
-    is_certain &= np.abs(np.where(is_certain, product - nearest, 0.0)) < _SURELY_NEAREST
+    product, nearest = np.where(is_certain, product, 0.0), np.where(is_certain, nearest, 0.0)
+    is_certain &= np.abs(product - nearest) < _SURELY_NEAREST
     return np.where(is_certain, nearest, 0.0).astype(np.int64), is_certain
 
 

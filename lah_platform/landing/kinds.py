@@ -15,8 +15,8 @@ from lah_platform.events.measures import MEASURE_TYPES, measured
 from lah_platform.events.payloads import Payload
 from lah_platform.landing.amounts import units_of
 from lah_platform.landing.columns import EventColumns
+from lah_platform.landing.shapes import Shape
 from lah_platform.rollups.metrics import METRICS
-from lah_platform.rollups.series import SeriesKey
 from lah_platform.rollups.values import Aggregates, MetricValues, aggregate
 
 __all__ = ["Kind", "Numbers", "kinds", "partials"]
@@ -75,15 +75,15 @@ _ARRAY: Mapping[str, Callable[[list[Any]], npt.NDArray[Any]]] = {
 }
 
 
-def partials(made: Sequence[Kind], series: Mapping[SeriesKey, int]) -> Aggregates | None:
-    """The events' aggregates by minute, series and metric; None without events."""
+def partials(made: Sequence[Kind], series: Mapping[Shape, int]) -> Aggregates | None:
+    """The events' aggregates by minute, series and metric; `series` has the ids. None without events."""
     return aggregate([part for kind in made for part in _metric_values(kind, series)])
 
 
-def _metric_values(kind: Kind, series: Mapping[SeriesKey, int]) -> list[MetricValues]:
+def _metric_values(kind: Kind, series: Mapping[Shape, int]) -> list[MetricValues]:
     times_us = kind.events.timestamps_us
     subtype = kind.events.shape(0).subtype  # only custom events have several, and no measures
-    ids = kind.events.by_shape(lambda shape: series[shape.series], np.int64)
+    ids = kind.events.by_shape(series.__getitem__, np.int64)
     parts = []
     for metric in METRICS:
         if metric.column is None:

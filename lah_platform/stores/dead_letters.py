@@ -84,7 +84,8 @@ def replay(
     records = Records.of([Record(source, letter["record_offset"], None, letter["raw"])])
     book = ShapeBook()
     events = EventColumns.of([result], [0], book)
-    ids = series.ids(connection, {events.shape(0).series})
+    shape = events.shape(0)
+    ids = {shape: series.ids(connection, {shape.series})[shape.series]}
     connection.execute(_Q["ensure_partition"], {"day": result.timestamp.date()})
     if memory is not None:
         memory.turn_if_due(connection, now)

@@ -16,7 +16,6 @@ from lah_platform.landing.columns import at_us
 from lah_platform.landing.kinds import Kind, Numbers
 from lah_platform.landing.records import Records
 from lah_platform.landing.shapes import Shape
-from lah_platform.rollups.series import SeriesKey
 from lah_platform.stores.binary_copy import (
     END,
     POSTGRES_EPOCH_US,
@@ -63,12 +62,12 @@ class ShapeBytes:
     def __init__(self) -> None:
         self._known: dict[Shape, bytes] = {}
 
-    def of(self, shape: Shape, series: Mapping[SeriesKey, int]) -> bytes:
+    def of(self, shape: Shape, series: Mapping[Shape, int]) -> bytes:
         known = self._known.get(shape)
         if known is None:
             if len(self._known) > _MOST_SHAPES:
                 self._known.clear()
-            known = self._known[shape] = _shape_bytes(shape, series[shape.series])
+            known = self._known[shape] = _shape_bytes(shape, series[shape])
         return known
 
 
@@ -89,9 +88,9 @@ def _shape_bytes(shape: Shape, series_id: int) -> bytes:
 
 
 def event_copy(
-    kind: Kind, records: Records, received_at: datetime, series: Mapping[SeriesKey, int], shapes: ShapeBytes
+    kind: Kind, records: Records, received_at: datetime, series: Mapping[Shape, int], shapes: ShapeBytes
 ) -> EventCopy:
-    """The kind's rows; `series` has the id of each of their series."""
+    """The kind's rows; `series` has the id of each shape's series."""
     events = kind.events
     count = len(events)
     (topic,) = {partition.topic for partition in records.partitions}

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 import numpy as np
 from psycopg import sql
@@ -11,7 +12,7 @@ from psycopg import sql
 from lah_platform.landing.columns import EventColumns, from_us
 from lah_platform.landing.kinds import kinds, partials
 from lah_platform.landing.records import Records
-from lah_platform.rollups.series import SeriesKey
+from lah_platform.landing.shapes import Shape
 from lah_platform.stores.binary_arrays import text_array, timestamptz_array, uuid_array
 from lah_platform.stores.event_copy import EventCopy, ShapeBytes, event_copy
 from lah_platform.stores.partial_sets import SET_COLUMNS, partial_copy
@@ -40,9 +41,9 @@ class EventRows:
         self._turn = threading.Lock()
 
     def encode(
-        self, events: EventColumns, records: Records, received_at: datetime, series: Mapping[SeriesKey, int]
+        self, events: EventColumns, records: Records, received_at: datetime, series: Mapping[Shape, int]
     ) -> EncodedRows:
-        """`records` is where the events' positions point; `series` has the id of each of their series."""
+        """`records` is where the events' positions point; `series` has the id of each shape's series."""
         with self._turn:
             by_kind = kinds(events)
             streams = [event_copy(kind, records, received_at, series, self._shapes) for kind in by_kind]
@@ -56,7 +57,7 @@ class EventRows:
         doubtful: EventColumns,
         records: Records,
         received_at: datetime,
-        series: Mapping[SeriesKey, int],
+        series: Mapping[Shape, int],
     ) -> EventColumns:
         """Insert what `events` does not hold yet, inside a transaction, and return it.
 
@@ -94,9 +95,14 @@ def _absent(connection: Connection, events: EventColumns) -> np.ndarray[tuple[in
     return np.flatnonzero(is_absent)
 
 
-def _copy(connection: Connection, table: str, columns: Sequence[str], stream: bytes) -> None:
+def _copy(connection: Connection, table: str, columns: tuple[str, ...], stream: bytes) -> None:
+    with connection.cursor() as cursor, cursor.copy(_copy_statement(table, columns)) as copy:
+        copy.write(stream)
+
+
+@lru_cache(maxsize=256)
+def _copy_statement(table: str, columns: tuple[str, ...]) -> bytes:
     statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(stream)
+    return statement.as_bytes(None)

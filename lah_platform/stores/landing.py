@@ -18,7 +18,7 @@ from lah_platform.landing.columns import EventColumns, Integers, from_us
 from lah_platform.landing.ledger import LedgerEntry, ledger_entries
 from lah_platform.landing.records import OUTCOMES, Landed, Partition, Record
 from lah_platform.landing.repeats import RecentEvents, first_of_each
-from lah_platform.rollups.series import SeriesKey
+from lah_platform.landing.shapes import Shape
 from lah_platform.stores.conflicts import ConflictMemory
 from lah_platform.stores.event_rows import EncodedRows, EventRows
 from lah_platform.stores.frames import copy_rows
@@ -47,6 +47,7 @@ _DEAD_LETTER_TYPES = {
 }
 _JSONB_VERSION = b"\x01"
 _DAY_US = 86_400_000_000
+_MOST_SHAPES = 50_000  # remembered with their series
 # A landing process that is frozen within its transaction keeps its rows locked, and whoever takes its partitions waits
 _IDLE_MS = 15_000
 _STATEMENT_MS = 60_000
@@ -72,7 +73,7 @@ class EncodedBatch:
     batch: Batch
     rows: EncodedRows
     doubtful: EventColumns
-    series: Mapping[SeriesKey, int]
+    series: Mapping[Shape, int]
 
 
 class PostgresLanding:
@@ -93,6 +94,7 @@ class PostgresLanding:
         self._days = _Days()
         self._transactions = _Reopened(url, application_name)
         self._preparations = _Reopened(url, application_name, on_open=self._forget)
+        self._shape_series: dict[Shape, int] = {}
         self._rows = EventRows()
         self._recent = RecentEvents()
         self._memory = None if strict_window is None else ConflictMemory(strict_window)
@@ -115,12 +117,22 @@ class PostgresLanding:
             firsts = first_of_each(batch.events)
             events = batch.events if len(firsts) == len(batch.events) else batch.events.take(firsts)
             self._days.ensure(connection, events.timestamps_us)
-            series = self._series.ids(connection, {shape.series for shape in events.distinct_shapes().values()})
+            series = self._series_of(connection, events)
             is_recent = self._recent.seen(events)
             doubtful = events.take(np.flatnonzero(is_recent))
             fresh = events.take(np.flatnonzero(~is_recent)) if len(doubtful) else events
             rows = self._rows.encode(fresh, batch.records, batch.received_at, series)
             return EncodedBatch(batch, rows, doubtful, series)
+
+    def _series_of(self, connection: Connection, events: EventColumns) -> Mapping[Shape, int]:
+        """The id of each shape's series; remembered by shape, whose hash is cheap."""
+        shapes = set(events.distinct_shapes().values())
+        if len(self._shape_series) > _MOST_SHAPES:
+            self._shape_series = {}
+        if missing := shapes - self._shape_series.keys():
+            ids = self._series.ids(connection, {shape.series for shape in missing})
+            self._shape_series |= {shape: ids[shape.series] for shape in missing}
+        return self._shape_series
 
     def land(self, batch: Batch, encoded: EncodedBatch | None = None) -> Landed:
         """See LandingStore."""
@@ -147,6 +159,7 @@ class PostgresLanding:
 
     def _forget(self) -> None:
         self._series.forget()
+        self._shape_series = {}
         self._days.forget()
         self._rows = EventRows()  # what it has encoded holds ids of series
 
