@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.landing_ceiling import Capture, capture, replay
 from benchmarks.landing_latency import latencies_ms
-from benchmarks.landing_peers import PEERS, Peer, PeerMissing, environment
+from benchmarks.landing_peers import PEERS, Peer, PeerMissing, environment, paused
 from benchmarks.landing_process import Landed, measure
 from benchmarks.landing_scores import (
     identity_bytes_per_million,
@@ -100,7 +100,8 @@ class Benchmark:
                 self._wait_joined(peers)
             for turn in range(self.chosen.turns):
                 began = time.monotonic()
-                self._ours(turn)
+                with paused(peers):
+                    self._ours(turn)
                 if not self.chosen.quick:
                     self._peers_turn(peers)
                 next_ends_at = 2 * time.monotonic() - began
@@ -152,7 +153,8 @@ class Benchmark:
         for peer in list(peers):
             left = self.ends_at - time.monotonic()
             try:
-                rate = peer.turn(self.messages[: self.chosen.peer_events], seconds=max(5.0, left))
+                with paused(other for other in peers if other is not peer):
+                    rate = peer.turn(self.messages[: self.chosen.peer_events], seconds=max(5.0, left))
             except PeerMissing as error:
                 peers.remove(peer)
                 self.skip(peer.name, str(error))
@@ -245,7 +247,7 @@ def _options() -> argparse.Namespace:
     chosen.turns = chosen.turns or (1 if chosen.only and chosen.only != ["peers"] else 2 if chosen.quick else 5)
     chosen.part_events = min(chosen.events, 200_000)
     chosen.peer_events = min(chosen.events, 50_000 if chosen.quick else 100_000)
-    chosen.latency_seconds = 5.0 if chosen.quick else 25.0
+    chosen.latency_seconds = 5.0 if chosen.quick else 12.0
     chosen.after_turns_seconds = 20.0 if chosen.quick else 340.0  # the peers' only turn; all the parts
     chosen.parts = PARTS[:2] if chosen.quick else PARTS
     return chosen
