@@ -279,7 +279,10 @@ def _backend_at_work(scene: Scene) -> int:
         return bool(found)
 
     try:
-        scene.wait(is_at_work, "a landing transaction is in progress")
+        # a transaction takes some 10 ms of every 200
+        scene.landers.wait(
+            is_at_work, seconds=_SEEN_SECONDS, what="a landing transaction is in progress", poll_seconds=0.002
+        )
     except WaitedTooLong as error:
         raise NotInjected(str(error)) from error
     return found[-1]

@@ -136,14 +136,14 @@ class Landers:
                     raise WaitedTooLong(f"landing processes end before they begin: {_tail(lander)}")
                 self.start(grouped=lander.is_grouped)
 
-    def wait(self, condition: Callable[[], bool], *, seconds: float, what: str) -> None:
+    def wait(self, condition: Callable[[], bool], *, seconds: float, what: str, poll_seconds: float = 0.1) -> None:
         """Until `condition` holds, tending the processes. Raises WaitedTooLong."""
 
         def tended() -> bool:
             self.tend()
             return condition()
 
-        if not wait_until(tended, seconds=seconds, poll_seconds=0.1):
+        if not wait_until(tended, seconds=seconds, poll_seconds=poll_seconds):
             tails = " ‖ ".join(f"{each.name}: {each.child.log_tail(1)}" for each in self.alive)
             ended = "".join(f"\n{line}" for line in self.ended_by_themselves[:3])
             raise WaitedTooLong(f"{what}: not within {seconds:g} s. {tails}{ended}")
