@@ -23,7 +23,8 @@ from lah_platform.settings import Settings
 from lah_platform.stack.landing_metrics import LandingMetrics
 from lah_platform.stack.landing_report import LandingReport, serving
 from lah_platform.stack.observed_landing import ObservedLanding
-from lah_platform.stores.kafka import KafkaSource, ensure_topic
+from lah_platform.stores.kafka import ensure_topic
+from lah_platform.stores.kafka_source import KafkaSource
 from lah_platform.stores.landing import PostgresLanding
 
 __all__ = ["NOT_LANDED_STATUS", "decode_now", "run_landing"]
