@@ -1,6 +1,7 @@
 """The long form: `python -m tests.faults`, also `make faults`."""
 
 import argparse
+import signal
 import sys
 import time
 from collections import Counter
@@ -73,6 +74,7 @@ def _summarise(reports: Sequence[tuple[str, Report]], seconds: float) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns 1 when a promise is broken or nothing could be injected, else 0."""
     options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a terminated run cleans up too
     seed = options.seed if options.seed is not None else int(time.time())
     began = time.monotonic()
     _say(f"seed {seed}")
