@@ -226,6 +226,8 @@ class PostgresLanding:
 
 def add_to_ledger(connection: Connection, entries: Sequence[LedgerEntry]) -> None:
     """Book the entries, no two of one row; inside a transaction."""
+    if not entries:
+        return
     columns = zip(*entries, strict=True)
     connection.execute(_Q["add_to_ledger"], dict(zip(LedgerEntry._fields, map(list, columns), strict=True)))
 
