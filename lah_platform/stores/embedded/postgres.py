@@ -31,7 +31,7 @@ _PRIVATE_ROOT = Path("/var/lib/lah")  # for root's servers when the project's ow
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "max_connections": "80",
-    "shared_buffers": "128MB",
+    "shared_buffers": "256MB",
     "max_wal_size": "2GB",
     "timezone": "UTC",
     "jit": "off",
