@@ -21,8 +21,9 @@ def request_of_three(connection: Connection) -> UUID:
     connection.execute("select ensure_event_partition(%s)", (NOON.date(),))
     connection.execute(
         "insert into events (ts, tenant, event_id, series_id, received_at, source_module, event_type, payload_type,"
-        " subtype, severity, environment, schema_version, correlation_id, tags, payload, topic, partition, record_offset)"
-        " select %(noon)s + n * interval '100 ms', 'acme', md5(n::text)::uuid, 1, %(noon)s, 'llm-observatory',"
+        " subtype, severity, environment, schema_version, correlation_id, tags, payload, topic, partition,"
+        " record_offset) select %(noon)s + n * interval '100 ms', 'acme', md5(n::text)::uuid, 1, %(noon)s,"
+        " 'llm-observatory',"
         " 'telemetry', 'telemetry', 'latency', 'info', 'production', '1.0.0', md5((n / 3)::text || 'c')::uuid, '{}',"
         """ ('{"text": "' || repeat(md5(n::text), 40) || '"}')::jsonb, 't', 0, n from generate_series(0, %(last)s) n""",
         {"noon": NOON, "last": _EVENTS - 1},
@@ -65,12 +66,12 @@ def test_the_events_of_a_correlation_are_found_in_a_share_of_their_day(
 def test_an_event_is_found_by_its_id_alone_in_a_share_of_its_day(
     connection: Connection, request_of_three: UUID
 ) -> None:
-    wanted = connection.execute("select event_id from events where record_offset = 11111").fetchone()
-    assert wanted is not None
+    of_it = {"correlation_id": request_of_three}
+    wanted = page(connection, "events", tenant="acme", limit=1, **_RANGE, **_NO_FILTER | of_it).rows[0]["event_id"]
     before = _blocks_read(connection)
-    found = rows(connection, "event", tenant="acme", event_id=wanted[0], limit=2, **_RANGE)
+    found = rows(connection, "event", tenant="acme", event_id=wanted, limit=2, **_RANGE)
     read = _blocks_read(connection) - before
-    assert _events(connection, found) == [11_111]
+    assert _events(connection, found) == [21_002]
     assert 0 < read < _pages(connection) / 4
 
 
