@@ -7,10 +7,12 @@ LahError
 ├── Fenced                 another landing process owns the partition now
 ├── StoreUnavailable       the database is away for the moment: try again
 ├── Unstorable             the database refuses the content of a record: trying again is no use
+├── ArchiveError           a file of the archive is not what was verified
 └── StackError             a process of the stack did not start or did not stay
 """
 
 __all__ = [
+    "ArchiveError",
     "ConfigurationError",
     "Fenced",
     "LahError",
@@ -59,6 +61,10 @@ class StoreUnavailable(LahError):
 
 class Unstorable(LahError):
     """The database refuses the content of a record: trying again is no use."""
+
+
+class ArchiveError(LahError):
+    """A file of the archive is missing, or is not what was verified."""
 
 
 class StackError(LahError):

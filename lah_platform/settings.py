@@ -6,12 +6,12 @@ Belongs here: names, defaults and validation. Does not: anything that connects o
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["PROJECT_ROOT", "SQL_ROOT", "TELEMETRY_OFF", "Settings", "settings"]
+__all__ = ["MIN_HOT_DAYS", "PROJECT_ROOT", "SQL_ROOT", "TELEMETRY_OFF", "Settings", "settings"]
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 _SQL_CANDIDATES = (PROJECT_ROOT / "sql", PROJECT_ROOT / "lah_platform" / "sql")  # checkout, wheel
@@ -24,6 +24,8 @@ TELEMETRY_OFF = {
     "GX_ANALYTICS_ENABLED": "false",
     "DAGSTER_DISABLE_TELEMETRY": "true",
 }
+
+MIN_HOT_DAYS = 32  # the monthly report, made on the 1st, reads the whole month before from PostgreSQL
 
 
 class Settings(BaseSettings):
@@ -70,11 +72,25 @@ class Settings(BaseSettings):
     allowed_lateness_seconds: float = Field(default=900, ge=0, description="A window is final this long after its end.")
     compress_after_days: int = Field(default=7, ge=1, description="Age at which TimescaleDB compresses events.")
     retention_days: int = Field(default=400, ge=1, description="Events older than this are rejected and dropped.")
+    archive_dir: Path | None = Field(
+        default=None, description="Folder of the archive in Parquet; unset: there is none."
+    )
+    hot_days: int | None = Field(
+        default=None,
+        ge=MIN_HOT_DAYS,
+        description="Days that PostgreSQL keeps itself once they are archived; unset: LAH_RETENTION_DAYS.",
+    )
 
-    @field_validator("home")
+    @field_validator("home", "archive_dir")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().resolve()
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().resolve()
+
+    @model_validator(mode="after")
+    def _only_archived_days_leave(self) -> Self:
+        if self.hot_days is not None and self.archive_dir is None:
+            raise ValueError("LAH_HOT_DAYS needs LAH_ARCHIVE_DIR: days leave PostgreSQL for the archive only")
+        return self
 
     @property
     def strict_window(self) -> timedelta | None:

@@ -20,7 +20,7 @@ create table archive_files (
 );
 comment on table archive_files is 'One row per Parquet file of the archive, written only after the file was read back and compared with events. A day may have several: later ones hold rows that landed late.';
 comment on column archive_files.day is 'UTC day of the rows'' ts.';
-comment on column archive_files.number is 'Number of the file within its day, from 1; numbers are not used again.';
+comment on column archive_files.number is 'Number of the file within its day, from 1.';
 comment on column archive_files.path is 'The file, relative to LAH_ARCHIVE_DIR; its manifest is beside it with the ending .json.';
 comment on column archive_files.row_count is 'Rows in the file.';
 comment on column archive_files.min_ts is 'Earliest ts in the file (UTC).';
