@@ -76,3 +76,7 @@ select (select coalesce(sum(stored), 0)::bigint from ledger) as events_rows,
        (select coalesce(sum(group_count), 0)::bigint from rollup_partial_sets) as rollup_partials_rows,
        (select max(updated_at) from landing_offsets) as landed_at,
        (select nullif(final_before, '-infinity') from rollup_state) as final_before
+
+-- name: wait_for_locks_at_most
+-- How long this session waits for a lock, advisory ones included, before it gives up with 55P03.
+select set_config('lock_timeout', %(lock_timeout)s, false)

@@ -15,18 +15,20 @@ from lah_platform.stack.landing_process import decode_now
 from lah_platform.stores.backfills import request_backfill, state_of
 from lah_platform.stores.costs import compute_cost_daily
 from lah_platform.stores.landing import PostgresLanding
+from lah_platform.stores.micro_batch import Pace
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.rollups import pending, tick
 from sensors.backfill_requests import REQUEST_TAG
 from sensors.failed_partitions import failed_partitions
-from sensors.landing_progress import landing_progress
+from sensors.landing_progress import landing_progress_sensor
 from tests.landing.messages import NOW, api_cost, message
 from tests.rollups.recount import assert_rollups_equal_recount
 
 _P = Partition("t", "one", 0)
+_landing_progress = landing_progress_sensor(Pace(every_seconds=0.0))
 
 
-def _land(database: str, values: list[bytes], received_at: datetime = NOW) -> None:
+def land(database: str, values: list[bytes], received_at: datetime = NOW) -> None:
     store = PostgresLanding(database)
     start = store.adopt(_P, 0)
     records = [Record(_P, start + i, None, value) for i, value in enumerate(values)]
@@ -34,7 +36,7 @@ def _land(database: str, values: list[bytes], received_at: datetime = NOW) -> No
     store.close()
 
 
-def _context(instance: dg.DagsterInstance, hub: Hub, cursor: str | None = None) -> dg.SensorEvaluationContext:
+def context_of(instance: dg.DagsterInstance, hub: Hub, cursor: str | None = None) -> dg.SensorEvaluationContext:
     definitions = build_defs(resource_overrides={"hub": hub})
     return dg.build_sensor_context(
         instance=instance, cursor=cursor, resources={"hub": hub}, repository_def=definitions.get_repository_def()
@@ -44,8 +46,8 @@ def _context(instance: dg.DagsterInstance, hub: Hub, cursor: str | None = None) 
 def test_a_tick_merges_what_landed_and_reports_every_touched_table(
     database: str, hub: Hub, instance: dg.DagsterInstance, connection: Connection
 ) -> None:
-    _land(database, [message(i, minutes_ago=i * 100) for i in range(30)])
-    first = landing_progress(_context(instance, hub))
+    land(database, [message(i, minutes_ago=i * 100) for i in range(30)])
+    first = _landing_progress(context_of(instance, hub))
     assert isinstance(first, dg.SensorResult)
     assert pending(connection) == 0
     assert_rollups_equal_recount(connection)
@@ -57,18 +59,18 @@ def test_a_tick_merges_what_landed_and_reports_every_touched_table(
 
 
 def test_a_tick_with_nothing_new_reports_nothing(hub: Hub, instance: dg.DagsterInstance) -> None:
-    assert isinstance(landing_progress(_context(instance, hub)), dg.SkipReason)
+    assert isinstance(_landing_progress(context_of(instance, hub)), dg.SkipReason)
 
 
-def test_a_steady_stream_is_merged_at_every_tick_but_reported_once_a_minute(
+def test_a_steady_stream_is_merged_at_every_tick_but_reported_once_a_minute_at_most(
     database: str, hub: Hub, instance: dg.DagsterInstance, connection: Connection
 ) -> None:
-    _land(database, [message(1)])
-    first = landing_progress(_context(instance, hub))
+    land(database, [message(1)])
+    first = _landing_progress(context_of(instance, hub))
     assert isinstance(first, dg.SensorResult)
-    _land(database, [message(2)])
-    context = _context(instance, hub, first.cursor)
-    assert isinstance(landing_progress(context), dg.SkipReason)
+    land(database, [message(2)])
+    context = context_of(instance, hub, first.cursor)
+    assert isinstance(_landing_progress(context), dg.SkipReason)
     assert pending(connection) == 0
     assert context.cursor is not None
     assert "2026-03-04" in context.cursor, "what was not reported is remembered"
@@ -83,15 +85,15 @@ def test_a_past_day_that_late_events_changed_is_computed_again_and_no_other(
     shift = (NOW - now[0]).total_seconds() / 60
     cost = {"payload_type": "cost", "data": api_cost(1)}
     clock = datetime.now(UTC)
-    _land(database, [message(1, minutes_ago=shift, event_type="cost", payload=cost)], clock)
-    _land(database, [message(2, minutes_ago=shift - 1440, event_type="cost", payload=cost)], clock)
+    land(database, [message(1, minutes_ago=shift, event_type="cost", payload=cost)], clock)
+    land(database, [message(2, minutes_ago=shift - 1440, event_type="cost", payload=cost)], clock)
     tick(connection, now=NOW)
     connection.execute("update rollup_1d set computed_at = now() - interval '1 hour'")
     compute_cost_daily(connection, now[0].date(), now[0].date() + timedelta(days=2))
-    assert not sensor.evaluate_tick(_context(instance, hub)).run_requests
-    _land(database, [message(3, minutes_ago=shift)], clock)
+    assert not sensor.evaluate_tick(context_of(instance, hub)).run_requests
+    land(database, [message(3, minutes_ago=shift)], clock)
     tick(connection, now=now[0] + timedelta(days=9))
-    requests = sensor.evaluate_tick(_context(instance, hub)).run_requests or []
+    requests = sensor.evaluate_tick(context_of(instance, hub)).run_requests or []
     assert [request.partition_key for request in requests] == [f"{now[0].date()}"]
 
 
@@ -102,7 +104,7 @@ def test_a_requested_backfill_becomes_one_run_over_its_days_and_its_end_is_writt
     request = uuid.uuid4()
     day = NOW.date()
     request_backfill(connection, request, table="rollup_1h", start=day, end=day + timedelta(days=2), actor="test")
-    (run,) = sensor.evaluate_tick(_context(instance, hub)).run_requests or []
+    (run,) = sensor.evaluate_tick(context_of(instance, hub)).run_requests or []
     assert run.job_name == "rollups"
     assert run.tags["dagster/asset_partition_range_start"] == f"{day}"
     assert run.tags["dagster/asset_partition_range_end"] == f"{day + timedelta(days=2)}"
@@ -111,10 +113,10 @@ def test_a_requested_backfill_becomes_one_run_over_its_days_and_its_end_is_writt
         tags=run.tags,
         status=dg.DagsterRunStatus.STARTED,
     )
-    sensor.evaluate_tick(_context(instance, hub))
+    sensor.evaluate_tick(context_of(instance, hub))
     assert state_of(connection, request) == ("started", started.run_id)
     instance.report_run_failed(started)
-    sensor.evaluate_tick(_context(instance, hub))
+    sensor.evaluate_tick(context_of(instance, hub))
     assert state_of(connection, request) == ("failed", started.run_id)
     assert started.tags[REQUEST_TAG] == str(request)
 
@@ -130,7 +132,7 @@ def test_failed_days_are_named_with_the_command_that_repairs_them(
         partition_key=yesterday[0], instance=instance, raise_on_error=False
     )
     assert not failed.success
-    result = failed_partitions(_context(instance, hub))
+    result = failed_partitions(context_of(instance, hub))
     assert isinstance(result, dg.SensorResult)
     verdicts = {event.asset_key.to_user_string(): event for event in result.asset_events}
     costs = verdicts["cost_daily"]
@@ -139,4 +141,4 @@ def test_failed_days_are_named_with_the_command_that_repairs_them(
     assert f"lah backfill cost_daily --from {yesterday[0]} --to {yesterday[0]}" in str(
         costs.metadata["what_to_do"].value
     )
-    assert isinstance(failed_partitions(_context(instance, hub, result.cursor)), dg.SkipReason)
+    assert isinstance(failed_partitions(context_of(instance, hub, result.cursor)), dg.SkipReason)
