@@ -36,7 +36,7 @@ class Pace:
 
     budget_seconds: float = 25.0
     every_seconds: float = 3.0
-    max_partials: int = 50_000
+    max_partials: int = 200_000
 
 
 @dataclass

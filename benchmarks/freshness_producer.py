@@ -1,0 +1,66 @@
+"""A producer that keeps a pace with events that happen now, in a process of its own (freshness starts it).
+
+The events are those of `landing_workload`, stamped with the moment and an id of their own as they are produced. It says
+"ready" on standard output, waits for a line on standard input, and writes down how many it had produced when.
+"""
+
+import argparse
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.landing_workload import messages
+from lah_platform.stores.kafka import make_producer
+
+_TICK_SECONDS = 0.002
+_MADE = 30_000  # messages that are made beforehand and sent again and again under further ids
+# '{"event_id":"' and eight digits; the rest of the id; the timestamp: fixed places in every message
+_ID_REST, _TIME, _AFTER_TIME = 21, 64, 91
+
+
+def main() -> None:
+    """Produce `seconds` worth of messages at `rate` a second; save moments (monotonic, s) and counts as .npy."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bootstrap")
+    parser.add_argument("topic")
+    parser.add_argument("--partitions", type=int, required=True)
+    parser.add_argument("--rate", type=float, required=True)
+    parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--sent", type=Path, required=True)
+    told = parser.parse_args()
+    made = messages(_MADE, seed=told.seed, start=datetime.now(UTC))
+    parts = [(key, value[_ID_REST:_TIME], value[_AFTER_TIME:]) for key, value in made]
+    producer = make_producer(told.bootstrap)
+    producer.list_topics(told.topic, timeout=10)
+    total = round(told.rate * told.seconds)
+    timeline = []
+    print("ready", flush=True)
+    sys.stdin.readline()
+
+    started = time.monotonic()
+    number = 0
+    while number < total:
+        now = time.monotonic()
+        stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()
+        due = min(total, int((now - started) * told.rate) + 1)
+        for n in range(number, due):
+            turn, place = divmod(n, _MADE)
+            key, id_rest, tail = parts[place]
+            value = b'{"event_id":"%08x' % turn + id_rest + stamp + tail
+            producer.produce(told.topic, value, key=key, partition=n % told.partitions)
+        number = due
+        timeline.append((now, number))
+        producer.poll(0)
+        time.sleep(_TICK_SECONDS)
+    left = producer.flush(30)
+    if left:
+        raise SystemExit(f"{left} messages were not acknowledged")
+    np.save(told.sent, np.array(timeline))
+
+
+if __name__ == "__main__":
+    main()
