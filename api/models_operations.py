@@ -114,6 +114,8 @@ class Backfill(BaseModel):
     state: Literal["requested", "started", "succeeded", "failed"]
     run_id: str | None
     finished_at: datetime | None
+    days_done: int = Field(description="Days computed so far; a table that is computed in one piece has 0 until then.")
+    days: int = Field(description="Days from the first to the last.")
 
 
 class Health(BaseModel):

@@ -3,12 +3,12 @@
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from assets.progress import REQUEST_TAG
 from assets.resources import Hub
 from lah_platform.stores.backfills import BACKFILL_TABLES, set_state, unfinished
 
-__all__ = ["REQUEST_TAG", "backfill_sensor"]
+__all__ = ["backfill_sensor"]
 
-REQUEST_TAG = "lah/backfill_request"
 _FAILED = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 

@@ -83,12 +83,15 @@ def backfill(
     to: Annotated[str, typer.Option("--to", help="Last UTC day, included.")],
     wait: Annotated[bool, typer.Option(help="Stay until the run has ended.")] = True,
 ) -> None:
-    """Compute a table's days again, as one Dagster run.
+    """Compute a table's days again, as one Dagster run, and show how many of the days are done.
+
+    Ctrl-C stops waiting, not the run.
 
     Example: lah backfill cost_daily --from 2026-11-01 --to 2026-11-07
     """
     from lah_platform.stack.endpoints import database_url
-    from lah_platform.stores.backfills import BACKFILL_TABLES, check_days, request_backfill, state_of
+    from lah_platform.stores.backfill_progress import progress_of
+    from lah_platform.stores.backfills import BACKFILL_TABLES, check_days, request_backfill
     from lah_platform.stores.embedded.process import wait_until
     from lah_platform.stores.postgres import connect
 
@@ -102,19 +105,25 @@ def backfill(
         print(f"requested {request}")
         if not wait:
             return
-        with _console.status(f"computing {table}"):
-            ended = wait_until(
-                lambda: state_of(connection, request)[0] in ("succeeded", "failed"),
-                seconds=_WAIT_SECONDS,
-                poll_seconds=0.5,
-            )
-        state, run_id = state_of(connection, request)
-    if not ended or state != "succeeded":
+        text = TextColumn("  {task.description}")
+        with Progress(text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=_console) as bar:
+            task = bar.add_task(table, total=None)
+
+            def has_ended() -> bool:
+                now = progress_of(connection, request)
+                total = now.days if now.days_done else None  # none of them yet, or computed in one piece
+                bar.update(task, description=f"{table}: {now.description}", completed=now.days_done, total=total)
+                return now.has_ended
+
+            wait_until(has_ended, seconds=_WAIT_SECONDS, poll_seconds=0.5)
+        ended = progress_of(connection, request)
+    if ended.state != "succeeded":
         raise StackError(
-            f"The backfill is {state} (run {run_id or 'not started'})",
+            f"The backfill is {ended.state} (run {ended.run_id or 'not started'}), {ended.days_done} of {ended.days}"
+            " days are computed",
             "Open the run in the Dagster UI and read why; `lah doctor` says whether the daemon runs",
         )
-    print(f"succeeded in run {run_id}")
+    print(f"succeeded in run {ended.run_id}: {ended.days} days")
 
 
 def report(

@@ -48,6 +48,14 @@ values (%(request_id)s, %(table_name)s, %(from_day)s, %(to_day)s, %(requested_by
 -- How a requested backfill stands.
 select state, run_id from backfill_requests where request_id = %(request_id)s
 
+-- name: backfill_progress
+-- How far a requested backfill is.
+select state, run_id, days_done, to_day - from_day + 1 from backfill_requests where request_id = %(request_id)s
+
+-- name: backfill_day_done
+-- One more day of the range is computed.
+update backfill_requests set days_done = days_done + 1 where request_id = %(request_id)s and days_done <= to_day - from_day
+
 -- name: open_backfills
 -- Requests that no run has finished yet, oldest first.
 select request_id, table_name, from_day, to_day, requested_by, state, run_id from backfill_requests
@@ -56,6 +64,7 @@ where state in ('requested', 'started') order by requested_at
 -- name: set_backfill_state
 -- Note a request's progress.
 update backfill_requests set state = %(state)s, run_id = %(run_id)s,
+       days_done = case when %(state)s = 'succeeded' then to_day - from_day + 1 else days_done end,
        finished_at = case when %(state)s in ('succeeded', 'failed') then now() end
 where request_id = %(request_id)s
 

@@ -7,6 +7,7 @@ import dagster as dg
 
 from assets.definitions import build_defs
 from assets.failed_days import CHECK_NAME
+from assets.progress import REQUEST_TAG
 from assets.resources import Hub
 from lah_platform.landing.batch import prepare
 from lah_platform.landing.records import Partition, Record
@@ -18,7 +19,6 @@ from lah_platform.stores.landing import PostgresLanding
 from lah_platform.stores.micro_batch import Pace
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.rollups import pending, tick
-from sensors.backfill_requests import REQUEST_TAG
 from sensors.failed_partitions import failed_partitions
 from sensors.landing_progress import landing_progress_sensor
 from tests.landing.messages import NOW, api_cost, message
