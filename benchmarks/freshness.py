@@ -4,28 +4,21 @@
 PostgreSQL, `lah land`, both code servers, daemon, webserver, API), beside a producer that keeps a pace with events that
 happen now.
 
-The view metrics_1m is looked at four times a second: how many events do the minutes of this run count? The k-th event
-produced is visible when the view counts k for the first time, so a figure is up to a quarter of a second too long.
-Batches of different partitions may pass one another by the time of one landing transaction; k counts them as if not.
+How a wait is measured is in `freshness_watch`.
 """
 
 import argparse
 import json
-import subprocess
-import sys
-import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.freshness_watch import LANDED, VISIBLE, Watcher, paced_producer
 from benchmarks.hub import Hub, running_hub
 from benchmarks.hub_spent import DagsterCost, SensorTick, cpu_seconds_by_part, dagster_cost, sensor_ticks
 from benchmarks.report import report
@@ -34,59 +27,10 @@ from lah_platform.stores.embedded.process import wait_until
 from lah_platform.stores.postgres import Connection
 
 _SENSOR = "landing_progress"
-_LOOK_SECONDS = 0.25
 _MOST_SECONDS = 570
 _DRAIN_SECONDS = 90
 _MARTS_SECONDS = 120
-_VISIBLE = """
-select coalesce(sum(count), 0)::bigint from {view} where metric = 'events' and bucket_start >= date_trunc('minute', %s)
-"""
-_LANDED = "select coalesce(sum(next_offset), 0)::bigint from landing_offsets"
 _PERCENTILES = (50, 95, 99)
-
-
-class Watcher(threading.Thread):
-    """Looks at a count again and again on a connection of its own; keeps when each larger one was first seen."""
-
-    def __init__(self, hub: Hub, query: str, arguments: list[object]) -> None:
-        super().__init__(daemon=True)
-        self._hub, self._query, self._arguments = hub, query, arguments
-        self._ended = threading.Event()
-        self.seen: list[tuple[float, int]] = []
-        self.looks = 0
-        self.seconds = 0.0
-        self.error: Exception | None = None
-
-    def run(self) -> None:
-        try:
-            with self._hub.connect() as connection:
-                while not self._ended.is_set():
-                    began = time.monotonic()
-                    row = connection.execute(self._query.encode(), self._arguments).fetchone()
-                    now = time.monotonic()
-                    self.looks += 1
-                    self.seconds += now - began
-                    if row is not None and row[0] > self.most:
-                        self.seen.append((now, row[0]))
-                    self._ended.wait(_LOOK_SECONDS)
-        except Exception as error:
-            self.error = error
-
-    @property
-    def most(self) -> int:
-        return self.seen[-1][1] if self.seen else 0
-
-    def stop(self) -> None:
-        self._ended.set()
-        self.join(10)
-
-    def behind_seconds(self, produced: NDArray[np.float64], skip_seconds: float) -> NDArray[np.float64]:
-        """For every event produced after the first `skip_seconds`: from produce until it was counted."""
-        moments, counts = produced[:, 0], produced[:, 1]
-        number = np.arange(1, int(counts[-1]) + 1)
-        sent = moments[np.searchsorted(counts, number)]
-        visible = np.array([moment for moment, _ in self.seen])[np.searchsorted([n for _, n in self.seen], number)]
-        return (visible - sent)[sent >= moments[0] + skip_seconds]
 
 
 @dataclass(frozen=True)
@@ -135,7 +79,7 @@ def measure(hub: Hub, *, rate: float, seconds: float, skip_seconds: float, seed:
 
     Raises RuntimeError when a process ends or an event never becomes visible.
     """
-    with hub.connect() as connection, _producer(hub, rate, seconds, seed) as (producer, saved):
+    with hub.connect() as connection, paced_producer(hub, rate, seconds, seed) as (producer, saved):
         watchers = _watchers(hub)
         spent_before = cpu_seconds_by_part(hub, {"producer": producer.pid})
         began_at, began = time.time(), time.monotonic()
@@ -182,30 +126,15 @@ def _build_marts(connection: Connection) -> None:
         raise RuntimeError("the marts were not built")
 
 
-@contextmanager
-def _producer(hub: Hub, rate: float, seconds: float, seed: int) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
-    saved = hub.settings.home / "sent.npy"
-    command = [sys.executable, "-m", "benchmarks.freshness_producer", hub.bootstrap, hub.settings.topic]
-    command += [f"--rate={rate}", f"--seconds={seconds}", f"--seed={seed}", f"--sent={saved}"]
-    command += [f"--partitions={hub.settings.topic_partitions}"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as producer:
-        try:
-            assert producer.stdout is not None
-            producer.stdout.readline()
-            yield producer, saved
-        finally:
-            producer.kill()
-
-
 def _watchers(hub: Hub) -> dict[str, Watcher]:
     now = datetime.now(UTC)
     found = {
-        "landed": Watcher(hub, _LANDED, []),
-        "rolled_up": Watcher(hub, _VISIBLE.format(view="metrics_1m"), [now]),
+        "landed": Watcher(hub, LANDED, []),
+        "rolled_up": Watcher(hub, VISIBLE.format(view="metrics_1m"), [now]),
     }
     with hub.connect() as connection:
         if connection.execute("select to_regclass('metrics_1m_live') is not null").fetchone() == (True,):
-            found["live"] = Watcher(hub, _VISIBLE.format(view="metrics_1m_live"), [now])
+            found["live"] = Watcher(hub, VISIBLE.format(view="metrics_1m_live"), [now])
     return found
 
 

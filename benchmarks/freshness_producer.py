@@ -1,11 +1,14 @@
 """A producer that keeps a pace with events that happen now, in a process of its own (freshness starts it).
 
 The events are those of `landing_workload`, stamped with the moment and an id of their own as they are produced. It says
-"ready" on standard output, waits for a line on standard input, and writes down how many it had produced when.
+"ready" on standard output, waits for a line on standard input, and writes down how many it had produced when. SIGTERM
+ends it early, in the same order.
 """
 
 import argparse
+import signal
 import sys
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,12 +41,14 @@ def main() -> None:
     producer.list_topics(told.topic, timeout=10)
     total = round(told.rate * told.seconds)
     timeline = []
+    told_to_end = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: told_to_end.set())
     print("ready", flush=True)
     sys.stdin.readline()
 
     started = time.monotonic()
     number = 0
-    while number < total:
+    while number < total and not told_to_end.is_set():
         now = time.monotonic()
         stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()
         due = min(total, int((now - started) * told.rate) + 1)

@@ -41,6 +41,10 @@ class Hub:
     def api_url(self) -> str:
         return self._supervisor.api_url
 
+    @property
+    def dagster_url(self) -> str:
+        return self._supervisor.dagster_url
+
     def connect(self) -> Connection:
         """An autocommit connection of the benchmark's own."""
         return connect(self._supervisor.database_url, application_name="lah-benchmark")

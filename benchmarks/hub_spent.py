@@ -147,7 +147,10 @@ def _tree(pid: int) -> list[psutil.Process]:
 
 
 def peak_rss_bytes(pid: int) -> int:
-    """The most a process held resident so far."""
-    text = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    line = next(line for line in text.splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024
+    """The most a process held resident so far; 0 when it has ended."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    line = next((line for line in text.splitlines() if line.startswith("VmHWM")), None)  # none: it is a zombie
+    return int(line.split()[1]) * 1024 if line else 0
