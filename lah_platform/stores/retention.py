@@ -20,6 +20,7 @@ __all__ = [
     "drop_old_events",
     "expire_archive",
     "make_partitions_ahead",
+    "prune_dagster_checks",
     "prune_dagster_events",
     "set_compression",
 ]
@@ -121,6 +122,16 @@ def prune_dagster_events(connection: Connection, before: datetime) -> int:
     if connection.execute("select to_regclass('dagster.event_logs')").fetchone() == (None,):
         return 0
     return connection.execute(_Q["prune_dagster_events"], {"before": before.replace(tzinfo=None)}).rowcount
+
+
+def prune_dagster_checks(connection: Connection, before: datetime) -> int:
+    """Delete what Dagster keeps of checks older than `before`, except the newest of each; returns how many rows.
+
+    Nothing when Dagster stores elsewhere.
+    """
+    if connection.execute("select to_regclass('dagster.asset_check_executions')").fetchone() == (None,):
+        return 0
+    return connection.execute(_Q["prune_dagster_checks"], {"before": before.replace(tzinfo=None)}).rowcount
 
 
 def set_compression(connection: Connection, after: timedelta) -> bool:

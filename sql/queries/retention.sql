@@ -16,6 +16,13 @@ where e.run_id = '' and e.timestamp < %(before)s
               where n.run_id = '' and n.asset_key is not distinct from e.asset_key
                 and n.dagster_event_type = e.dagster_event_type and n.partition is not distinct from e.partition and n.id > e.id)
 
+-- name: prune_dagster_checks
+-- Verdicts as Dagster keeps them beside its event log; the newest of each check stays, and the table checks has them all.
+delete from dagster.asset_check_executions e
+where e.create_timestamp < %(before)s
+  and exists (select from dagster.asset_check_executions n
+              where n.asset_key = e.asset_key and n.check_name = e.check_name and n.id > e.id)
+
 -- name: is_hypertable
 -- Whether TimescaleDB keeps the events in chunks; native partitions make it a partitioned table.
 select relkind <> 'p' from pg_class where oid = 'lah.events'::regclass

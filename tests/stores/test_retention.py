@@ -16,6 +16,7 @@ from lah_platform.stores.postgres import Connection
 from lah_platform.stores.retention import (
     drop_old_events,
     make_partitions_ahead,
+    prune_dagster_checks,
     prune_dagster_events,
     set_compression,
 )
@@ -152,3 +153,26 @@ def test_pruning_leaves_a_recent_event_although_a_newer_one_is_there(connection:
     )
     assert prune_dagster_events(connection, datetime(2026, 3, 4, tzinfo=UTC)) == 0
     assert prune_dagster_events(connection, datetime(2026, 3, 5, tzinfo=UTC)) == 2
+
+
+def test_pruning_keeps_the_newest_verdict_of_each_check_however_old(connection: Connection) -> None:
+    assert prune_dagster_checks(connection, NOW) == 0, "Dagster stores elsewhere"
+    connection.execute(
+        "create table dagster.asset_check_executions (id bigint primary key, asset_key text, check_name text,"
+        " create_timestamp timestamp not null)"
+    )
+    verdicts = [
+        (1, "a", "x", 9),
+        (2, "a", "x", 8),
+        (3, "a", "y", 9),
+        (4, "b", "x", 9),
+        (5, "b", "x", 2),
+        (6, "b", "x", 1),
+    ]
+    connection.cursor().executemany(
+        "insert into dagster.asset_check_executions values (%s, %s, %s, %s)",
+        [(*verdict[:3], NOW.replace(tzinfo=None) - verdict[3] * DAY) for verdict in verdicts],
+    )
+    assert prune_dagster_checks(connection, NOW - 5 * DAY) == 2
+    kept = connection.execute("select id from dagster.asset_check_executions order by id").fetchall()
+    assert [number for (number,) in kept] == [2, 3, 5, 6]
