@@ -15,6 +15,7 @@ from api.models_operations import Backfill, BackfillRequest
 from api.openapi import json_body
 from api.problems import Problem
 from api.services import Services, services_of
+from lah_platform.errors import ConfigurationError
 from lah_platform.stores.backfills import request_backfill
 from lah_platform.stores.serving import row
 
@@ -34,9 +35,12 @@ def create_backfill(
     _check_days(asked, services)
     request_id = uuid4()
     with services.pool.connection() as connection:
-        request_backfill(
-            connection, request_id, table=asked.table, start=asked.from_, end=asked.to, actor=caller.key.actor
-        )
+        try:
+            request_backfill(
+                connection, request_id, table=asked.table, start=asked.from_, end=asked.to, actor=caller.key.actor
+            )
+        except ConfigurationError as error:
+            raise Problem("invalid-parameter", f"{error}", field="from") from error
         made = row(connection, "backfill", request_id=request_id)
     if made is None:
         raise AssertionError("a request that was just made is not there")

@@ -7,6 +7,7 @@ import dagster as dg
 from assets.partitions import DAILY, days_of
 from assets.resources import Hub
 from assets.tables import table_spec
+from lah_platform.stores.cold_events import refuse_cold_days
 from lah_platform.stores.costs import compute_cost_daily
 
 __all__ = ["cost_daily"]
@@ -26,6 +27,7 @@ def cost_daily(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeRes
     first, last = days_of(context)
     started = time.monotonic()
     with hub.connection() as connection:
+        refuse_cold_days(connection, first, last, what="cost_daily")
         rows = compute_cost_daily(connection, first, last)
     return dg.MaterializeResult(
         metadata={"dagster/row_count": rows, "watermark": f"{last}", "seconds": round(time.monotonic() - started, 3)}

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from assets import checks, costs, failed_days, jobs, landing, reports, rollups, signals
+from assets import archive, checks, costs, failed_days, jobs, landing, reports, rollups, signals
 from assets.resources import hub_resource
 from sensors.backfill_requests import backfill_sensor
 from sensors.failed_partitions import failed_partitions
@@ -23,6 +23,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
     return dg.Definitions(
         assets=[
             *landing.LANDING,
+            archive.events_archive,
             rollups.rollups,
             costs.cost_daily,
             signals.anomalies,

@@ -7,7 +7,11 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from assets.maintenance import maintenance
+from assets.partitions import FIRST_DAY
+from assets.resources import Hub
 from lah_platform.rollups.windows import WINDOWS
+from lah_platform.settings import settings
+from lah_platform.stores.archive import due_days
 
 __all__ = ["JOBS", "SCHEDULES", "maintenance"]
 
@@ -33,16 +37,17 @@ JOBS: list[UnresolvedAssetJobDefinition | dg.JobDefinition] = [
     ),
     _job("rollups", _WINDOWS, "Recompute whole days of all eight windows, and check them."),
     *[_job(table, [table], f"Recompute {table}, and check it.") for table in _DAILY_TABLES],
+    _job("events_archive", ["events_archive"], "Write closed days of events to the archive, and verify them."),
     _job("forecasts", ["forecasts"], "Forecast again from everything up to now."),
     _job("compliance_report", ["compliance_report"], "The evidence report of the days."),
     maintenance,
 ]
 
 
-def _range(job: str, first: date, last: date) -> dg.RunRequest:
-    """One run of `job` over the days `first` to `last`, both included."""
+def _range(job: str, first: date, last: date, *, at: str = "") -> dg.RunRequest:
+    """One run of `job` over the days `first` to `last`, both included; `at` tells later runs of them apart."""
     return dg.RunRequest(
-        run_key=f"{job}-{first}-{last}",
+        run_key=f"{job}-{first}-{last}{at}",
         tags={"dagster/asset_partition_range_start": f"{first}", "dagster/asset_partition_range_end": f"{last}"},
     )
 
@@ -78,7 +83,30 @@ def _last_month(today: date) -> tuple[date, date]:
     return last.replace(day=1), last
 
 
+@dg.schedule(
+    name="archive",
+    job_name="events_archive",
+    cron_schedule="5 0 * * *",
+    execution_timezone="UTC",
+    description="Yesterday into the archive, and days that were never archived or have late rows since.",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def _archive(context: dg.ScheduleEvaluationContext, hub: Hub) -> list[dg.RunRequest] | dg.SkipReason:
+    if hub.archive is None:
+        return dg.SkipReason("There is no archive: LAH_ARCHIVE_DIR is not set")
+    today = context.scheduled_execution_time.date()
+    since = max(date.fromisoformat(FIRST_DAY), today - settings().retention_days * _DAY)
+    with hub.connection() as connection:
+        due = due_days(connection, since, today)
+    starts = [day for day in due if day - _DAY not in due]
+    ends = [day for day in due if day + _DAY not in due]
+    if not due:
+        return dg.SkipReason("Every closed day is in the archive")
+    return [_range("events_archive", first, last, at=f"-{today}") for first, last in zip(starts, ends, strict=True)]
+
+
 SCHEDULES = [
+    _archive,
     _schedule("daily", "daily", "30 0 * * *", "Costs, signals, forecasts and checks of yesterday.", _yesterday),
     _schedule("weekly_report", "compliance_report", "0 6 * * 1", "Evidence of the week that ended Sunday.", _last_week),
     _schedule("monthly_report", "compliance_report", "0 6 1 * *", "Evidence of the month that ended.", _last_month),

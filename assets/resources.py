@@ -18,6 +18,8 @@ class Hub(dg.ConfigurableResource):  # type: ignore[type-arg]
     database_url: str
     home: str
     topic: str | None = None
+    archive_dir: str | None = None
+    hot_days: int | None = None
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
@@ -29,6 +31,11 @@ class Hub(dg.ConfigurableResource):  # type: ignore[type-arg]
     def folder(self) -> Path:
         return Path(self.home)
 
+    @property
+    def archive(self) -> Path | None:
+        """The archive's folder; None: there is no archive."""
+        return None if self.archive_dir is None else Path(self.archive_dir)
+
 
 def hub_resource() -> Hub:
     """The resource as this process's environment says."""
@@ -36,4 +43,6 @@ def hub_resource() -> Hub:
         database_url=dg.EnvVar("LAH_DATABASE_URL"),
         home=str(settings().home),
         topic=settings().topic if settings().has_broker else None,
+        archive_dir=None if (folder := settings().archive_dir) is None else str(folder),
+        hot_days=settings().hot_days,
     )

@@ -3,13 +3,16 @@
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import dagster as dg
 
 from assets.partitions import DAILY, days_of
+from assets.progress import day_reporter
 from assets.resources import Hub
 from assets.tables import table_spec
 from lah_platform.rollups.windows import WINDOWS
+from lah_platform.stores.cold_events import cold_rows
 from lah_platform.stores.rollups import recompute_days
 
 __all__ = ["rollups"]
@@ -33,7 +36,15 @@ def rollups(context: dg.AssetExecutionContext, hub: Hub) -> Iterator[dg.Material
     first, last = days_of(context)
     started = time.monotonic()
     with hub.connection() as connection:
-        rows = recompute_days(connection, first, last + timedelta(days=1), now=datetime.now(UTC))
+        reader = partial(cold_rows, archive_dir=hub.archive)
+        rows = recompute_days(
+            connection,
+            first,
+            last + timedelta(days=1),
+            now=datetime.now(UTC),
+            cold_rows=reader,
+            on_day=day_reporter(context, connection),
+        )
     for window in WINDOWS:
         yield dg.MaterializeResult(
             asset_key=window.table,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import polars as pl
 
-from assets.partitions import DAILY, period_of
+from assets.partitions import DAILY, days_of, period_of
 from assets.resources import Hub
 from assets.tables import table_spec
 from lah_platform.anomalies.detect import detect
@@ -14,6 +14,7 @@ from lah_platform.correlations.correlate import correlate
 from lah_platform.correlations.model import CorrelationInputs
 from lah_platform.rollups.windows import window
 from lah_platform.stores import signals
+from lah_platform.stores.cold_events import refuse_cold_days
 
 __all__ = ["MEASURES", "anomalies", "correlations", "forecasts"]
 
@@ -86,6 +87,7 @@ def correlations(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeR
     start, end = period_of(context)
     until, started = _complete_until(end), time.monotonic()
     with hub.connection() as connection:
+        refuse_cold_days(connection, (start - _EVIDENCE).date(), days_of(context)[1], what="correlations")
         report = correlate(
             CorrelationInputs(
                 events=signals.read_linked_events(connection, start - _EVIDENCE, end),

@@ -1,4 +1,8 @@
-"""Late data: a past day whose rollups are newer than its costs is computed again, that day only."""
+"""Late data: a past day whose rollups are newer than its costs is computed again, that day only.
+
+Not when its events, or those its correlations look back on, have left PostgreSQL for the archive: costs and signals are
+computed from PostgreSQL.
+"""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,11 +10,13 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from assets.resources import Hub
+from lah_platform.stores.archive import cold_days
 from lah_platform.stores.queries import queries
 
 __all__ = ["late_data_sensor"]
 
 _LOOK_BACK = timedelta(days=60)
+_EVIDENCE = timedelta(days=14)  # what correlations look back on
 
 
 def late_data_sensor(job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
@@ -29,6 +35,8 @@ def late_data_sensor(job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
             late = connection.execute(
                 queries("stack")["late_days"], {"since": now - _LOOK_BACK, "today": now.date()}
             ).fetchall()
+            cold = cold_days(connection, (now - _LOOK_BACK - _EVIDENCE).date(), now.date())
+        late = [(day, at) for day, at in late if not any(day - _EVIDENCE <= each <= day for each in cold)]
         if not late:
             return dg.SkipReason("no past day has changed since it was computed")
         return dg.SensorResult(

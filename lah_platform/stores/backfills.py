@@ -9,6 +9,7 @@ from uuid import UUID
 from lah_platform.errors import ConfigurationError
 from lah_platform.rollups.windows import WINDOWS
 from lah_platform.stores.audit import record
+from lah_platform.stores.cold_events import refuse_cold_days
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
 
@@ -22,6 +23,11 @@ BACKFILL_TABLES: Final[Mapping[str, str]] = MappingProxyType(
     dict.fromkeys([window.table for window in WINDOWS], "rollups")
     | {"rollups": "rollups", "cost_daily": "cost_daily", "anomalies": "anomalies", "correlations": "correlations"}
     | {"forecasts": "forecasts", "compliance_report": "compliance_report", "daily": "daily", "marts": "marts"}
+    | {"events_archive": "events_archive"}
+)
+# What is computed from the events in PostgreSQL itself, and the days before the first one that it reads too
+_READS_EVENTS: Final[Mapping[str, int]] = MappingProxyType(
+    {"cost_daily": 0, "compliance_report": 0, "correlations": 14, "daily": 14}
 )
 
 
@@ -39,7 +45,12 @@ def check_days(start: date, end: date, *, today: date, retention_days: int) -> N
 def request_backfill(
     connection: Connection, request_id: UUID, *, table: str, start: date, end: date, actor: str
 ) -> None:
-    """Ask for the UTC days `start` to `end` (included) of `table`, one of BACKFILL_TABLES."""
+    """Ask for the UTC days `start` to `end` (included) of `table`, one of BACKFILL_TABLES.
+
+    Raises ConfigurationError for what is computed from the events in PostgreSQL when some of these are in the archive.
+    """
+    if table in _READS_EVENTS:
+        refuse_cold_days(connection, start - timedelta(days=_READS_EVENTS[table]), end, what=table)
     days = {"request_id": request_id, "table_name": table, "from_day": start, "to_day": end, "requested_by": actor}
     with connection.transaction():
         connection.execute(_Q["request_backfill"], days)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lah_platform.compliance.report import NAME, build_report
 from lah_platform.errors import ConfigurationError
+from lah_platform.stores.cold_events import refuse_cold_days
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.reports import read_inputs, write_report
 
@@ -24,12 +25,14 @@ def make_report(
 ) -> Path:
     """Make the report `name` for the UTC days `start` to `end` (included); returns its HTML file, JSON beside it.
 
-    `tenant` "*" covers all. Raises ConfigurationError for an unknown name or an empty period.
+    `tenant` "*" covers all. Raises ConfigurationError for an unknown name, an empty period, and days whose events have
+    left PostgreSQL.
     """
     if name != NAME:
         raise ConfigurationError(f"No report is called {name!r}", f"There is {NAME}")
     if start > end:
         raise ConfigurationError(f"The period {start} to {end} is empty", "Name the earlier day first")
+    refuse_cold_days(connection, start, end, what=name)
     inputs = read_inputs(connection, tenant=tenant, period_from=start, period_to=end + _DAY)
     report = build_report(inputs, generated_at=now)
     write_report(connection, report, requested_by=actor)
