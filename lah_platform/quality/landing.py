@@ -32,8 +32,9 @@ _RULES = (
         True,
         "Rows were added to or removed from events past landing (retention and erasure of this period too): "
         "compare the offsets of the topic's events with landing_batches",
-        # A replayed dead letter is booked at the minute of its first receipt, though its event arrived later. Offsets
-        # begin anew with a topic made anew, so the moment of the replay says which event it was.
+        # Rows that have left PostgreSQL are counted by archive_arrivals. A replayed dead letter is booked at the minute of
+        # its first receipt, though its event arrived later. Offsets begin anew with a topic made anew, so the moment of
+        # the replay says which event it was.
         sql="""
             with booked as (
                 select topic, partition, sum(stored)::bigint as stored from batch group by topic, partition
@@ -49,9 +50,15 @@ _RULES = (
                 select topic, partition, count(*) as events from dead_letters
                 where dead_lettered_at >= {period_from} and dead_lettered_at < {period_to} and replayed_as = 'stored'
                 group by topic, partition
+            ), archived as (
+                select topic, partition, sum(a.row_count) as events
+                from archive_arrivals a join archive_files f using (day, number)
+                where a.minute >= {period_from} and a.minute < {period_to} and f.dropped_at is not null
+                group by topic, partition
             ), found as (
                 select topic, partition, sum(events)::bigint as events
-                from (select * from arrived union all select * from replayed) parts group by topic, partition
+                from (select * from arrived union all select * from replayed union all select * from archived) parts
+                group by topic, partition
             )
             select topic, partition, coalesce(b.stored, 0) as ledger_stored, coalesce(f.events, 0) as events
             from booked b full join found f using (topic, partition)

@@ -74,9 +74,12 @@ COST_DAILY = Asset(
             "dollars_equal_events",
             "warn",
             False,
-            "Events landed or were erased since the day was computed: recompute it with `lah backfill cost_daily`",
+            "Events landed or were erased since the day was computed: recompute it with `lah backfill cost_daily`; "
+            "days whose events are in the archive are left out",
             sql="""
-                with of_events as (
+                with cold as (
+                    select day from archive_files where dropped_at is not null
+                ), of_events as (
                     select (ts at time zone 'UTC')::date as day, tenant,
                            coalesce(sum(cost_usd) filter (where subtype = 'token_cost'), 0) as reported_usd,
                            coalesce(sum(cost_usd) filter (
@@ -93,8 +96,8 @@ COST_DAILY = Asset(
                 select day, tenant, d.reported_usd, e.reported_usd as events_reported_usd,
                        d.other_usd, e.other_usd as events_other_usd
                 from of_days d full join of_events e using (day, tenant)
-                where coalesce(d.reported_usd, 0) <> coalesce(e.reported_usd, 0)
-                   or coalesce(d.other_usd, 0) <> coalesce(e.other_usd, 0)
+                where (coalesce(d.reported_usd, 0) <> coalesce(e.reported_usd, 0)
+                   or coalesce(d.other_usd, 0) <> coalesce(e.other_usd, 0)) and day not in (select day from cold)
             """,
         ),
     ),
@@ -235,7 +238,8 @@ CORRELATIONS = Asset(
             "members_exist",
             "error",
             False,
-            "Members were erased, archived or belong to another tenant: correlate the period again",
+            "Members were erased or belong to another tenant: correlate the period again; events of days in the "
+            "archive are taken to be there",
             sql="""
                 select b.correlation_id, m.position, m.member_type, m.member_id from batch b
                 join correlation_members m using (correlation_id)
@@ -243,6 +247,9 @@ CORRELATIONS = Asset(
                     when 'event' then exists (
                         select from events e
                         where e.ts = m.at and e.tenant = b.tenant and e.event_id::text = m.member_id)
+                        or exists (
+                        select from archive_files f
+                        where f.day = (m.at at time zone 'UTC')::date and f.dropped_at is not null)
                     when 'anomaly' then exists (
                         select from anomalies a where a.anomaly_id::text = m.member_id and a.tenant = b.tenant)
                     else exists (
