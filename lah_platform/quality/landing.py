@@ -32,9 +32,9 @@ _RULES = (
         True,
         "Rows were added to or removed from events past landing (retention and erasure of this period too): "
         "compare the offsets of the topic's events with landing_batches",
-        # Rows that have left PostgreSQL are counted by archive_arrivals. A replayed dead letter is booked at the minute of
-        # its first receipt, though its event arrived later. Offsets begin anew with a topic made anew, so the moment of
-        # the replay says which event it was.
+        # Rows that have left PostgreSQL are counted by archive_arrivals. A replayed dead letter is booked at the minute
+        # of its first receipt, though its event arrived later. Offsets begin anew with a topic made anew, so the moment
+        # of the replay says which event it was.
         sql="""
             with booked as (
                 select topic, partition, sum(stored)::bigint as stored from batch group by topic, partition
