@@ -4,7 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from assets.definitions import build_defs
 from assets.old_runs import prune_runs
+from assets.resources import Hub
 
 _DAILY = dg.DailyPartitionsDefinition(start_date="2026-03-01", end_date="2026-03-10")
 _LATER = datetime.now(UTC) + timedelta(days=1)
@@ -50,3 +52,16 @@ def test_a_run_over_days_stays_for_it_says_which_days_are_there(instance: dg.Dag
     assert prune_runs(instance, _LATER) == 0
     assert _runs(instance) == runs
     assert instance.get_materialized_partitions(dg.AssetKey("by_day")) == {"2026-03-01", "2026-03-02"}
+
+
+def test_the_nightly_housekeeping_prunes_runs_events_and_verdicts_and_says_how_many(
+    hub: Hub, instance: dg.DagsterInstance
+) -> None:
+    _run(instance, whole, "marts")
+    result = (
+        build_defs(resource_overrides={"hub": hub}).resolve_job_def("maintenance").execute_in_process(instance=instance)
+    )
+    assert result.success
+    (output,) = [event for event in result.all_node_events if event.event_type_value == "STEP_OUTPUT"]
+    said = output.step_output_data.metadata
+    assert [said[name].value for name in ("runs_pruned", "event_log_rows_pruned", "verdicts_pruned")] == [0, 0, 0]
