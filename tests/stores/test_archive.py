@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from psycopg import errors
 
 from lah_platform.errors import ArchiveError, ConfigurationError
 from lah_platform.rollups.aggregate import ROWS_SCHEMA, aggregate_minutes
+from lah_platform.settings import PROJECT_ROOT
 from lah_platform.stores.archive import due_days
 from lah_platform.stores.cold_events import cold_rows, event_rows, refuse_cold_days
 from lah_platform.stores.postgres import Connection, connect
@@ -301,6 +303,37 @@ def test_maintenance_drops_the_archived_days_past_their_hot_days_and_says_why_ot
         (YESTERDAY,),
         (TODAY,),
     ]
+
+
+def test_a_day_is_put_back_by_hand_as_the_operations_page_says(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fill(hub)
+    before = hub.rows("select e::text from events e order by ts, tenant, event_id")
+    hub.archive()
+    hub.drop()
+    hub.land([event(2000)])
+    hub.archive()
+    hub.drop()
+    page = (PROJECT_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    (python,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (statements,) = re.findall(r"```\n(begin;.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    paths = ", ".join(f"'{path}'" for path in hub.files())
+    exec(python.replace("'1.parquet'", paths), {})
+    hub.connection.execute("select ensure_event_partition(%s)", (YESTERDAY,))
+    for line in statements.split("\n"):
+        if line.startswith("\\copy"):
+            copied = line.replace("\\copy", "copy").replace("'day.csv'", "stdin")
+            with hub.connection.cursor() as cursor, cursor.copy(copied.encode()) as copy:
+                copy.write((tmp_path / "day.csv").read_bytes())
+    hub.connection.execute(b"update archive_files set dropped_at = null")
+    after = hub.rows(
+        "select e::text from events e where request_id is distinct from 'r2000' order by ts, tenant, event_id"
+    )
+    assert after == before
+    assert hub.archive().file is None, "the files hold exactly what was put back"
+    assert hub.drop() is None
 
 
 def test_past_their_retention_files_go_with_a_line_in_the_audit_log(hub: Hub) -> None:

@@ -68,7 +68,7 @@ class _Life:
             self.hub.connection.execute("alter table archive_files drop constraint killed")
 
     def spoil(self, day: date, how: Callable[[bytes], bytes]) -> None:
-        """A file of the day changes under its record; when it is all there is of its rows, it is put back in the end."""
+        """A file of the day changes under its record; when it is all there is of its rows, it is put back."""
         recorded = self.hub.rows(f"select path, dropped_at is null from archive_files where day = '{day}' limit 1")
         for path, is_hot in recorded:
             file = self.hub.folder / path
