@@ -111,9 +111,10 @@ EVENTS = st.builds(
     st.sampled_from(["acme", "globex"]),
 )
 BREAKS = st.none() | st.tuples(st.sampled_from(["unsent", "unanswered", "conflict"]), st.floats(0, 1, exclude_max=True))
-"""How, and after what share of the statements that the same work took before."""
+"""How, and after what percentage of the statements that the same work took at most; a sample, for drawn integers are
+mostly the smallest."""
 
-_Breaking = tuple[str, float] | None
+_Breaking = tuple[str, int] | None
 _PARTITION = Partition("t", "one", 0)
 _BROKEN = (psycopg.OperationalError, StoreUnavailable)
 
@@ -137,8 +138,8 @@ class _Client:
         """Break in the middle of `work`; what is yielded holds the error then."""
         errors: list[BaseException] = []
         if breaking is not None:
-            how, share = breaking
-            self.wire.expect(Break(1 + int(share * self._statements.get(work, 40)), how))  # type: ignore[arg-type]
+            how, percentage = breaking
+            self.wire.expect(Break(1 + percentage * self._statements.get(work, 40) // 100, how))  # type: ignore[arg-type]
         else:
             self.wire.expect(None)
         try:
@@ -148,7 +149,7 @@ class _Client:
                 raise
             errors.append(error)
         else:
-            self._statements[work] = self.wire.statements
+            self._statements[work] = max(self.wire.statements, self._statements.get(work, 0))  # little when idle
         self.wire.expect(None)
 
     def close(self) -> None:
@@ -231,7 +232,7 @@ class RollupMachine(RuleBasedStateMachine):
         first=st.sampled_from(DAYS),
         length=st.integers(1, 2),
         max_partials=st.sampled_from([1, 3]),
-        events=st.lists(EVENTS, max_size=5),
+        events=st.lists(EVENTS, min_size=2, max_size=8),
         breaking=BREAKS,
         other_breaking=BREAKS,
     )
@@ -244,7 +245,10 @@ class RollupMachine(RuleBasedStateMachine):
         breaking: _Breaking,
         other_breaking: _Breaking,
     ) -> None:
-        self.log += events
+        for event in events[1:]:  # a batch each, so that both workers find something to merge
+            self.log.append(event)
+            self._land_waiting(attempts=3)
+        self.log.append(events[0])
 
         def ticks() -> None:
             for _ in range(3):
@@ -252,6 +256,8 @@ class RollupMachine(RuleBasedStateMachine):
                     tick(self.worker.connection, now=NOW, max_partials=max_partials)
 
         def recomputation() -> None:
+            for _ in range(2):
+                tick(self.other.connection, now=NOW, max_partials=max_partials)
             with self.other.breaking(f"recompute {length}", other_breaking):
                 self._recompute(self.other.connection, first, length)
             tick(self.other.connection, now=NOW, max_partials=max_partials)
@@ -334,9 +340,11 @@ def _event_id(number: int) -> str:
 
 def _all_at_once(works: Sequence[Callable[[], None]]) -> None:
     failures: list[BaseException] = []
+    start = threading.Barrier(len(works))
 
     def run(work: Callable[[], None]) -> None:
         try:
+            start.wait(60)
             work()
         except BaseException as failure:
             failures.append(failure)
