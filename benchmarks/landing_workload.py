@@ -8,12 +8,14 @@ The mandatory fields of `token_cost` alone exceed 500 bytes, so the size is exac
 event carries a correlation id, and the billing side sends no team; all three share the request id.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-__all__ = ["EVENT_BYTES", "generate", "messages"]
+__all__ = ["EVENTS_PER_REQUEST", "EVENT_BYTES", "Series", "generate", "messages", "requests"]
 
 EVENT_BYTES = 500
 """Mean size of a message's value; exact over every three events that belong together."""
@@ -54,7 +56,7 @@ _COST = (
     b'"cost_per_completion_token":%s,"total_cost_usd":%.9f,"currency":"USD"}}}'
 )
 _REQUESTS_AT_ONCE = 10_000
-_EVENTS_PER_REQUEST = 3
+EVENTS_PER_REQUEST = 3
 
 
 def messages(
@@ -97,55 +99,88 @@ def generate(
 
 def _originals(count: int, seed: int, start: datetime, events_per_second: int) -> Iterator[tuple[bytes, bytes]]:
     rng = np.random.default_rng(seed)
-    for first in range(0, count, _REQUESTS_AT_ONCE * _EVENTS_PER_REQUEST):
+    for first in range(0, count, _REQUESTS_AT_ONCE * EVENTS_PER_REQUEST):
         chunk = _requests(rng, start + timedelta(seconds=first / events_per_second), events_per_second)
         yield from chunk[: count - first]
 
 
+class Series(NamedTuple):
+    """Where requests of one kind come from, as they stand in the messages; prices in USD a token."""
+
+    tenant: bytes
+    service: bytes
+    region: bytes
+    team: bytes
+    model: bytes
+    input_price: float
+    output_price: float
+
+
+_SERIES = [
+    Series(tenant, _SERVICES[place & 1], _REGIONS[place >> 1], _TEAMS[number & 3], *model)
+    for number, tenant in enumerate(_TENANTS)
+    for model in _MODELS
+    for place in range(len(_SERVICES) * len(_REGIONS))
+]
+
+
 def _requests(rng: np.random.Generator, start: datetime, events_per_second: int) -> list[tuple[bytes, bytes]]:
     count = _REQUESTS_AT_ONCE
+    slot_us = 1_000_000 / events_per_second
+    at_us = (np.arange(count * EVENTS_PER_REQUEST) + rng.random(count * EVENTS_PER_REQUEST)) * slot_us
+    return requests(rng, start, at_us.astype(np.int64), _SERIES, rng.integers(0, len(_SERIES), count))
+
+
+def requests(
+    rng: np.random.Generator,
+    start: datetime,
+    at_us: npt.NDArray[np.int64],
+    series: Sequence[Series],
+    series_of: npt.NDArray[np.int64],
+) -> list[tuple[bytes, bytes]]:
+    """The (key, value) pairs of one request for each of `series_of`: its latency, its usage and its cost.
+
+    `at_us`: the events' times, rising, three a request, in microseconds after `start`.
+    """
+    count = len(series_of)
     ids = rng.bytes(16 * 4 * count).hex().encode()
     filler = rng.bytes(64).hex().encode()
-    tenants = rng.integers(0, len(_TENANTS), count).tolist()
-    models = rng.integers(0, len(_MODELS), count).tolist()
-    places = rng.integers(0, len(_SERVICES) * len(_REGIONS), count).tolist()
     latencies = np.minimum(rng.lognormal(7.0, 0.6, count), 90_000.0)
     first_tokens = (latencies * rng.uniform(0.1, 0.5, count)).tolist()
     prompts = np.minimum(rng.lognormal(6.5, 1.0, count) + 1, 99_999).astype(int).tolist()
     completions = np.minimum(rng.lognormal(5.0, 0.8, count) + 1, 8_000).astype(int).tolist()
-    slot_us = 1_000_000 / events_per_second
-    at_us = (np.arange(count * _EVENTS_PER_REQUEST) + rng.random(count * _EVENTS_PER_REQUEST)) * slot_us
-    times = (start.microsecond + at_us).astype(int).tolist()
+    times = (start.microsecond + at_us).tolist()
     whole = start.replace(microsecond=0)
+    first_second = times[0] // 1_000_000
     seconds = [
         (whole + timedelta(seconds=s)).strftime("%Y-%m-%dT%H:%M:%S.").encode()
-        for s in range(times[-1] // 1_000_000 + 1)
+        for s in range(first_second, times[-1] // 1_000_000 + 1)
     ]
 
+    def when(place: int) -> tuple[bytes, int]:
+        second, micro = divmod(times[place], 1_000_000)
+        return seconds[second - first_second], micro
+
     result = []
-    for n in range(count):
-        tenant, (model, input_price, output_price) = _TENANTS[tenants[n]], _MODELS[models[n]]
-        service, region, team = _SERVICES[places[n] & 1], _REGIONS[places[n] >> 1], _TEAMS[tenants[n] & 3]
+    for n, which in enumerate(series_of.tolist()):
+        tenant, service, region, team, model, input_price, output_price = series[which]
         correlation, latency_id, usage_id, cost_id = (
             _uuid4(ids[at : at + 32]) for at in range(128 * n, 128 * n + 128, 32)
         )
         request = b"r" + correlation[:8]
         prompt, completion = prompts[n], completions[n]
         spent = prompt * input_price + completion * output_price
-        second, micro = divmod(times[3 * n + 1], 1_000_000)
         usage = _USAGE % (
-            (usage_id, seconds[second], micro, tenant, service, region, team, model, request)
+            (usage_id, *when(3 * n + 1), tenant, service, region, team, model, request)
             + (prompt, completion, prompt + completion)
         )
-        second, micro = divmod(times[3 * n + 2], 1_000_000)
         cost = _COST % (
-            (cost_id, seconds[second], micro, tenant, service, region, model, request)
+            (cost_id, *when(3 * n + 2), tenant, service, region, model, request)
             + (prompt, completion, prompt + completion, b"%r" % input_price, b"%r" % output_price, spent)
         )
-        second, micro = divmod(times[3 * n], 1_000_000)
-        head = _LATENCY_HEAD % (latency_id, seconds[second], micro, correlation, tenant, service, region, team)
+        head = _LATENCY_HEAD % (latency_id, *when(3 * n), correlation, tenant, service, region, team)
         tail = _LATENCY_TAIL % (model, request, latencies[n], first_tokens[n])
-        session = filler[: _EVENTS_PER_REQUEST * EVENT_BYTES - len(usage) - len(cost) - len(head) - len(tail)]
+        session = filler[: EVENTS_PER_REQUEST * EVENT_BYTES - len(usage) - len(cost) - len(head) - len(tail)]
         result += [(request, head + session + tail), (request, usage), (request, cost)]
     return result
 

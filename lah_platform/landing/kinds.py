@@ -16,8 +16,9 @@ from lah_platform.events.payloads import Payload
 from lah_platform.landing.amounts import units_of
 from lah_platform.landing.columns import EventColumns
 from lah_platform.landing.shapes import Shape
+from lah_platform.rollups.aggregates import Aggregates
 from lah_platform.rollups.metrics import METRICS
-from lah_platform.rollups.values import Aggregates, MetricValues, aggregate
+from lah_platform.rollups.values import MetricValues, aggregate
 
 __all__ = ["Kind", "Numbers", "kinds", "partials"]
 
@@ -75,8 +76,8 @@ _ARRAY: Mapping[str, Callable[[list[Any]], npt.NDArray[Any]]] = {
 }
 
 
-def partials(made: Sequence[Kind], series: Mapping[Shape, int]) -> Aggregates | None:
-    """The events' aggregates by minute, series and metric; `series` has the ids. None without events."""
+def partials(made: Sequence[Kind], series: Mapping[Shape, int]) -> Aggregates:
+    """The events' aggregates by minute, series and metric; `series` has the ids."""
     return aggregate([part for kind in made for part in _metric_values(kind, series)])
 
 

@@ -1,76 +1,116 @@
-"""How parts of groups become one aggregate per group; a single value is the smallest part.
+"""How groups become fewer groups: the arithmetic of merging aggregates, and its rounding.
 
-Belongs here: the arithmetic of merging whole frames, and its rounding. Which rows make a group is in `aggregate`.
+Counts add, sums of integers and decimals add exactly, extremes are taken, moments merge as in Chan, Golub and LeVeque
+(1979, STAN-CS-79-773), histograms add by key.
 """
 
-import polars as pl
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from lah_platform.rollups.aggregates import Aggregates
 from lah_platform.rollups.histogram import KEY_SPAN
+from lah_platform.rollups.windows import WINDOWS, Window
 
-__all__ = ["combine"]
+__all__ = ["codes_of", "combine", "exactly_summable", "merge", "roll_up", "starts_of_runs"]
+
+Array = npt.NDArray[Any]
+_MINUTE_US = 60_000_000
+_SURELY_FITS = 2.0**62
 
 
-def combine(parts: pl.DataFrame, buckets: pl.DataFrame) -> pl.DataFrame:
-    """One row per group, sorted by group.
+def roll_up(minutes: Aggregates) -> dict[str, Aggregates]:
+    """Every window's groups by the window's name, each made of its source's; of `minutes` there is one a group."""
+    levels: dict[str, Aggregates] = {}
+    for each in WINDOWS:
+        levels[each.name] = minutes if each.source is None else merge(levels[each.source.name], each)
+    return levels
 
-    `parts`: group, count, sum (null for exact metrics), sum_exact (null for float metrics), min, max, mean, m2.
-    `buckets`: group, key, count of the parts' histograms. Result: the columns of `parts`, hist_keys, hist_counts.
-    ValueError when a group has parts with and without an exact sum.
+
+def merge(parts: Aggregates, to: Window) -> Aggregates:
+    """The groups of `to` from those of any windows that fit into it, any number of them a bucket."""
+    parts = parts.starting(to.floor_us(parts.starts_us))
+    return combine(parts)[0]
+
+
+def combine(parts: Aggregates, beside: Array | None = None) -> tuple[Aggregates, npt.NDArray[np.int64]]:
+    """One group for each metric, series and bucket, and for each of `parts` the place of the group it went into.
+
+    `beside` (one integer a part) keeps apart what is otherwise the same group. The groups' order has no meaning.
     """
-    moments = _moments(parts).sort("group")
-    lists = _histograms(buckets)
-    return moments.join(lists, on="group", how="left", maintain_order="left")
+    if not len(parts):
+        return parts, np.empty(0, np.int64)
+    more = [] if beside is None else [beside]
+    codes = codes_of([*more, parts.metric_of, parts.series_ids, parts.starts_us // _MINUTE_US], most=2**63)
+    order = np.argsort(codes)
+    groups = starts_of_runs(codes[order])
+    number_in_order = np.repeat(np.arange(len(groups)), np.diff(groups, append=len(codes)))
+    group_of = np.empty(len(codes), np.int64)
+    group_of[order] = number_in_order
 
-
-def _moments(parts: pl.DataFrame) -> pl.DataFrame:
-    """Counts, sums, extremes, means and squared deviations.
-
-    The pairwise update of Chan, Golub and LeVeque (1979, STAN-CS-79-773), for all parts of a group at once: squared
-    deviations are taken about the group's own mean in a second pass, so 1e9 + noise keeps its noise.
-    """
-    count, mean, is_float = pl.col("count"), pl.col("mean"), pl.col("float_parts") > 0
-    totals = parts.group_by("group").agg(
-        count.sum(),
-        pl.col("sum").sum(),
-        pl.col("sum_exact").sum(),
-        pl.col("min").min(),
-        pl.col("max").max(),
-        parts=pl.len(),
-        float_parts=pl.col("sum").count(),
-        centre=(mean * count).sum() / count.sum(),
-    )
-    if totals.filter(is_float & (pl.col("float_parts") < pl.col("parts"))).height:
-        raise ValueError("a metric has exact and rounded sums in one bucket: recompute the bucket from its events")
+    counts = parts.counts[order]
+    totals = np.add.reduceat(counts, groups)
+    low, high = np.minimum.reduceat(parts.low[order], groups), np.maximum.reduceat(parts.high[order], groups)
+    means = parts.means[order]
     # a mean rounded past the extremes would give constants a deviation
-    totals = totals.with_columns(pl.col("centre").clip(pl.col("min"), pl.col("max")))
-    deviation = mean - pl.col("centre")
-    squares = (
-        parts.join(totals.select("group", "centre"), on="group", how="left")
-        .group_by("group")
-        .agg(m2=(deviation * deviation * count + pl.col("m2")).sum())
-    )
-    return totals.join(squares, on="group").select(
-        "group",
-        "count",
-        pl.when(is_float).then("sum").alias("sum"),
-        pl.when(~is_float).then("sum_exact").alias("sum_exact"),
-        "min",
-        "max",
-        mean="centre",
-        m2="m2",
-    )
+    centres = np.clip(np.add.reduceat(means * counts, groups) / totals, low, high)
+    deviations = means - centres[number_in_order]
+    first = order[groups]
+    hist_keys, hist_counts, offsets = _histograms(parts, group_of, len(groups))
+    return Aggregates(
+        metric_of=parts.metric_of[first],
+        series_ids=parts.series_ids[first],
+        starts_us=parts.starts_us[first],
+        counts=totals,
+        sums=np.add.reduceat(parts.sums[order], groups),
+        exact_sums=np.add.reduceat(exactly_summable(parts.exact_sums)[order], groups),
+        low=low,
+        high=high,
+        means=centres,
+        m2=np.add.reduceat(deviations * deviations * counts + parts.m2[order], groups),
+        hist_keys=hist_keys,
+        hist_counts=hist_counts,
+        offsets=offsets,
+    ), group_of
 
 
-def _histograms(buckets: pl.DataFrame) -> pl.DataFrame:
-    # group and key share one integer, which hashes twice as fast as two columns
-    packed = (pl.col("group") * KEY_SPAN + pl.col("key") + KEY_SPAN // 2).alias("packed")
-    merged = buckets.select(packed, "count").group_by("packed").agg(pl.col("count").sum()).sort("packed")
-    return (
-        merged.select(
-            group=pl.col("packed") // KEY_SPAN,
-            key=(pl.col("packed") % KEY_SPAN - KEY_SPAN // 2).cast(pl.Int32),
-            count="count",
-        )
-        .group_by("group", maintain_order=True)
-        .agg(hist_keys="key", hist_counts="count")
-    )
+def _histograms(parts: Aggregates, group_of: npt.NDArray[np.int64], groups: int) -> tuple[Array, Array, Array]:
+    # group and key share one integer: one sort orders both
+    packed = np.repeat(group_of * KEY_SPAN + KEY_SPAN // 2, parts.sizes) + parts.hist_keys
+    order = np.argsort(packed)
+    packed = packed[order]
+    buckets = starts_of_runs(packed)
+    counts = np.add.reduceat(parts.hist_counts[order], buckets)
+    packed = packed[buckets]
+    offsets = np.searchsorted(packed, np.arange(groups + 1) * KEY_SPAN)
+    return packed % KEY_SPAN - KEY_SPAN // 2, counts, offsets.astype(np.int64)
+
+
+def codes_of(columns: Sequence[Array], *, most: int) -> npt.NDArray[np.int64]:
+    """One integer below `most` for each combination of the columns' values, of which there are fewer."""
+    codes = np.zeros(len(columns[0]), np.int64)
+    span = 1
+    for column in columns:
+        dense = column - column.min()
+        values = int(dense.max()) + 1
+        if span * values >= most:
+            dense = np.unique(column, return_inverse=True)[1]
+            codes = np.unique(codes, return_inverse=True)[1]
+            values, span = int(dense.max()) + 1, int(codes.max()) + 1
+        codes = codes * values + dense
+        span *= values
+    return codes
+
+
+def starts_of_runs(ordered: Array) -> npt.NDArray[np.intp]:
+    """Where each run of equal values starts."""
+    return np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+
+
+def exactly_summable(integers: Array) -> Array:
+    """The same as int64, or as Python integers where a sum might not fit."""
+    if integers.dtype != object and np.abs(integers.astype(np.float64)).sum() >= _SURELY_FITS:
+        return integers.astype(object)
+    return integers

@@ -19,7 +19,6 @@ from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 __all__ = [
     "KEY_SPAN",
@@ -29,10 +28,10 @@ __all__ = [
     "key",
     "merge",
     "quantile",
+    "quantiles",
     "rank",
     "relative_error",
     "representative",
-    "with_percentiles",
 ]
 
 SCALE = 5
@@ -64,6 +63,8 @@ def _bounds() -> list[int]:
 
 
 _BOUNDS = _bounds()
+_POWERS = np.array([2.0 ** (k / _BUCKETS) for k in range(_BUCKETS)])
+_INT64_END = 2**63
 _BOUNDS_ARRAY = np.array(_BOUNDS, np.int64)
 
 
@@ -158,28 +159,39 @@ def quantile(keys: Sequence[int], counts: Sequence[int], q: float, minimum: floa
     return None
 
 
-def with_percentiles(frame: pl.DataFrame, percentiles: Mapping[str, float] = PERCENTILES) -> pl.DataFrame:
-    """`frame` with one Float64 column per item of `percentiles` (column name: q), each row's `quantile`.
+def quantiles(
+    keys: npt.NDArray[np.int64],
+    counts: npt.NDArray[np.int64],
+    offsets: npt.NDArray[np.int64],
+    minima: npt.NDArray[np.float64],
+    maxima: npt.NDArray[np.float64],
+    q: float,
+) -> npt.NDArray[np.float64]:
+    """`quantile` of many histograms: the i-th is `keys` and `counts` from `offsets[i]` up to `offsets[i + 1]`.
 
-    Reads hist_keys, hist_counts, min and max; null where the histogram is empty.
+    NaN where a histogram is empty. ValueError when `q` is outside [0, 1].
     """
-    counts = frame.get_column("hist_counts")
-    sizes = counts.list.sum().fill_null(0).cast(pl.Int64)
-    # One running total over all rows: row r's share starts where the rows before it end, so the bucket of its
-    # k-th value is found by one binary search instead of a group per row
-    totals = counts.explode(empty_as_null=False).cast(pl.Int64).cum_sum()
-    flat_keys = frame.get_column("hist_keys").explode(empty_as_null=False).cast(pl.Int64)
-    before = sizes.cum_sum() - sizes
-    columns = []
-    for name, q in percentiles.items():
-        rank(q, 0)  # refuses what is no quantile
-        numerator, denominator = _as_written(q).as_integer_ratio()
-        wide = pl.lit(sizes).cast(pl.Int128)
-        ranks = ((wide * numerator + (denominator - 1)) // denominator).clip(1).cast(pl.Int64)
-        found = frame.select(wanted=pl.lit(before) + ranks).to_series()
-        places = totals.search_sorted(found, side="left").cast(pl.Int64)
-        magnitudes = pl.lit(flat_keys).gather(pl.lit(places), null_on_oob=True)
-        midpoint = pl.lit(2.0).pow((magnitudes.abs() - _KEY_OFFSET).cast(pl.Float64) / _BUCKETS) * _MIDPOINT
-        value = (midpoint * magnitudes.sign().cast(pl.Float64)).clip(pl.col("min"), pl.col("max"))
-        columns.append(pl.when(pl.lit(sizes) > 0).then(value).alias(name))
-    return frame.with_columns(columns)
+    rank(q, 0)  # refuses what is no quantile
+    # One running total over all of them: a histogram's share starts where those before it end, so the bucket of its
+    # k-th value is found by one binary search
+    totals = np.concatenate([[0], np.cumsum(counts)])
+    before = totals[offsets[:-1]]
+    sizes = totals[offsets[1:]] - before
+    share = _as_written(q)
+    if len(sizes) and int(sizes.max()) * share.numerator >= _INT64_END:
+        sizes = sizes.astype(object)
+    ranks = np.maximum(-(-sizes * share.numerator // share.denominator), 1).astype(np.int64)
+    places = np.minimum(np.searchsorted(totals[1:], before + ranks), max(len(keys) - 1, 0))
+    if not len(keys):
+        return np.full(len(minima), np.nan)
+    found = np.clip(_representatives(keys[places]), minima, maxima)
+    found[sizes == 0] = np.nan
+    return found
+
+
+def _representatives(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    indexes = np.abs(keys) - _KEY_OFFSET
+    # the power by its parts: a vectorised one may differ from the scalar one in its last bit
+    with np.errstate(over="ignore", under="ignore"):
+        magnitudes = np.ldexp(_POWERS[indexes % _BUCKETS], indexes // _BUCKETS) * _MIDPOINT
+    return np.where(keys == 0, 0.0, np.copysign(magnitudes, keys))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-__all__ = ["MAX_MAGNITUDE", "MEASURES", "METRICS", "Exactness", "Kind", "Measure", "Metric", "metric"]
+__all__ = ["MAX_MAGNITUDE", "MEASURES", "METRICS", "NUMBER_OF", "Exactness", "Kind", "Measure", "Metric", "metric"]
 
 Kind = Literal["counter", "gauge", "histogram", "summary"]
 Exactness = Literal["float", "integer", "decimal"]
@@ -85,6 +85,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("cost_usd", "USD", "counter", "cost_usd", None, "decimal", "Cost as the producer reported it"),
     Metric("score", "1", "gauge", "score", None, "float", "Score as reported, on the producer's scale"),
 )
+NUMBER_OF: Mapping[str, int] = MappingProxyType({metric.name: number for number, metric in enumerate(METRICS)})
+"""Each metric's place in METRICS, by its name."""
 _BY_NAME = {metric.name: metric for metric in METRICS}
 
 

@@ -6,12 +6,14 @@ Belongs here: calendar arithmetic in UTC. What is aggregated over a window does 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import polars as pl
+import numpy as np
+import numpy.typing as npt
 
 __all__ = ["WINDOWS", "Window", "window"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _MONTHS_A_YEAR = 12
 
 
@@ -59,13 +61,14 @@ class Window:
         years, month_index = divmod(utc.month, _MONTHS_A_YEAR)
         return utc.replace(year=utc.year + years, month=month_index + 1)
 
-    def floor_expr(self, ts: pl.Expr) -> pl.Expr:
-        """`floor` for a column of Datetime("us", "UTC")."""
-        return ts.dt.truncate(self.every)
-
-    def end_expr(self, start: pl.Expr) -> pl.Expr:
-        """`end` for a column of bucket starts, Datetime("us", "UTC"); unlike `end` it does not check them."""
-        return start.dt.offset_by(self.every) if self.length is None else start + self.length
+    def floor_us(self, times_us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """`floor` for times in µs since 1970 UTC."""
+        if self.length is None:
+            months = times_us.astype("datetime64[us]").astype("datetime64[M]")
+            return months.astype("datetime64[us]").astype(np.int64)
+        origin, length = (self._origin - _EPOCH) // _MICROSECOND, self.length // _MICROSECOND
+        floored: npt.NDArray[np.int64] = times_us - (times_us - origin) % length
+        return floored
 
 
 _1M = Window("1m", "1m", timedelta(minutes=1), None)

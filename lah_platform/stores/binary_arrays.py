@@ -1,6 +1,6 @@
-"""Whole columns as one query parameter each: arrays in PostgreSQL's binary format, built without an object a value.
+"""Whole columns as one query parameter or one result each: arrays in PostgreSQL's binary format, no object a value.
 
-Belongs here: the format (`array_recv` in PostgreSQL's arrayfuncs.c). Does not: what is asked with them.
+Belongs here: the format (`array_recv` and `array_send` in PostgreSQL's arrayfuncs.c). Not: what is asked with them.
 """
 
 from collections.abc import Sequence
@@ -9,14 +9,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import psycopg
-from psycopg.adapt import Dumper
+from psycopg.adapt import Dumper, Loader
 from psycopg.pq import Format
 
+from lah_platform.stores.postgres import Connection
+
 __all__ = [
+    "array_cursor",
     "bigint_array",
     "double_array",
     "integer_array",
     "numeric_array",
+    "sent_bigints",
+    "sent_integers",
     "text_array",
     "timestamptz_array",
     "uuid_array",
@@ -110,3 +115,63 @@ def _fixed(values: npt.NDArray[Any], dtype: str, element_oid: int, is_null: Null
 
 def _header(element_oid: int, length: int, *, has_null: bool = False) -> bytes:
     return np.array([(1, has_null, element_oid, length, 1)], _HEADER).tobytes()
+
+
+class _ColumnLoader(Loader):
+    format = Format.BINARY
+    dtype: np.dtype[Any]
+    epoch = 0
+
+    def load(self, data: Any) -> npt.NDArray[Any]:
+        octets = bytes(data)
+        if len(octets) == _EMPTY:
+            return np.empty(0, self.dtype.newbyteorder("="))
+        if int.from_bytes(octets[4:8], "big"):
+            raise ValueError("the array has nulls: select it without them")
+        elements = np.frombuffer(octets, np.dtype([("length", ">i4"), ("value", self.dtype)]), offset=_HEADER.itemsize)
+        return elements["value"].astype(self.dtype.newbyteorder("=")) + self.epoch
+
+
+def _loader(dtype: str, epoch: int = 0) -> type[_ColumnLoader]:
+    return type(f"Load{dtype}", (_ColumnLoader,), {"dtype": np.dtype(dtype), "epoch": epoch})
+
+
+_EMPTY = 12
+_LOADERS = {1005: _loader(">i2"), 1007: _loader(">i4"), 1016: _loader(">i8"), 1022: _loader(">f8")}
+_TIMES = _loader(">i8", _EPOCH_US)
+
+
+def array_cursor(connection: Connection) -> psycopg.Cursor[tuple[Any, ...]]:
+    """A cursor whose results hold arrays of numbers as numpy arrays, and timestamptz[] as µs since 1970-01-01 UTC.
+
+    Such an array with nulls raises ValueError when it is fetched.
+    """
+    cursor = connection.cursor(binary=True)
+    for oid, loader in _LOADERS.items():
+        cursor.adapters.register_loader(oid, loader)
+    cursor.adapters.register_loader(1185, _TIMES)
+    return cursor
+
+
+def sent_integers(sent: bytes, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """All elements of integer[] values, none empty or with nulls, whose `array_send`s stand one behind another."""
+    return _elements(sent, sizes, 1)[:, 0]
+
+
+def sent_bigints(sent: bytes, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The same of bigint[] values."""
+    words = _elements(sent, sizes, 2)
+    return (words[:, 0] << 32) | (words[:, 1] & 0xFFFFFFFF)
+
+
+def _elements(sent: bytes, sizes: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.int64]:
+    """Shape (elements, width): the 4-byte words of each element."""
+    words = np.frombuffer(sent, ">i4").astype(np.int64)
+    header = _HEADER.itemsize // 4
+    before = np.cumsum(sizes) - sizes
+    arrays = np.repeat(np.arange(1, len(sizes) + 1), sizes)
+    places = header * arrays + (1 + width) * np.arange(len(arrays)) + 1
+    if len(words) != header * len(sizes) + (1 + width) * (before[-1] + sizes[-1] if len(sizes) else 0):
+        raise ValueError("the arrays hold other numbers of elements than was said")
+    found: npt.NDArray[np.int64] = words[places[:, None] + np.arange(width)]
+    return found

@@ -48,7 +48,7 @@ class EventRows:
             by_kind = kinds(events)
             streams = [event_copy(kind, records, received_at, series, self._shapes) for kind in by_kind]
             made = partials(by_kind, series)
-            return EncodedRows(events, streams, b"" if made is None else partial_copy(made))
+            return EncodedRows(events, streams, partial_copy(made) if len(made) else b"")
 
     def insert(
         self,

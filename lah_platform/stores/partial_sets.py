@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import polars as pl
 
-from lah_platform.rollups.values import AGGREGATE_SCHEMA, Aggregates, lists
+from lah_platform.rollups.aggregates import Aggregates
+from lah_platform.rollups.metrics import METRICS
 from lah_platform.stores.binary_arrays import (
     bigint_array,
     double_array,
@@ -17,8 +17,9 @@ from lah_platform.stores.binary_arrays import (
     timestamptz_array,
 )
 from lah_platform.stores.binary_copy import END, POSTGRES_EPOCH_US, START, field, numeric
+from lah_platform.stores.rollup_rows import all_sums, numbers_of
 
-__all__ = ["SET_COLUMNS", "partial_copy", "partials_frame"]
+__all__ = ["SET_COLUMNS", "partial_copy", "partials"]
 
 SET_COLUMNS = (
     *("day", "first_minute", "group_count", "series_ids", "metrics", "minutes", "counts", "sums", "exact_sums"),
@@ -29,7 +30,7 @@ _DAY_US = 86_400_000_000
 
 def partial_copy(made: Aggregates) -> bytes:
     """Binary COPY into SET_COLUMNS of every group."""
-    days = made.minutes_us // _DAY_US
+    days = made.starts_us // _DAY_US
     rows = [_row(made.take(np.flatnonzero(days == day)), day) for day in np.unique(days).tolist()]
     return b"".join([START, *rows, END])
 
@@ -38,11 +39,11 @@ def _row(made: Aggregates, day: int) -> bytes:
     is_float = made.is_("float")
     values = (
         struct.pack(">i", day - POSTGRES_EPOCH_US // _DAY_US),
-        struct.pack(">q", int(made.minutes_us.min()) - POSTGRES_EPOCH_US),
+        struct.pack(">q", int(made.starts_us.min()) - POSTGRES_EPOCH_US),
         struct.pack(">i", len(made)),
         bigint_array(made.series_ids),
-        text_array([made.metrics[place].name for place in made.metric_of.tolist()]),
-        timestamptz_array(made.minutes_us),
+        text_array([METRICS[place].name for place in made.metric_of.tolist()]),
+        timestamptz_array(made.starts_us),
         bigint_array(made.counts),
         double_array(made.sums, ~is_float),
         numeric_array(numeric(made.exact_sums, made.is_("integer")), is_float),
@@ -54,11 +55,43 @@ def _row(made: Aggregates, day: int) -> bytes:
     return struct.pack(">h", len(SET_COLUMNS)) + b"".join(map(field, values))
 
 
-def partials_frame(sets: Sequence[Sequence[Any]]) -> pl.DataFrame:
-    """Rows of the table from series_ids on, in the order of its columns, as an aggregate frame."""
-    frames = []
-    for *groups, sizes, hist_keys, hist_counts in sets:
-        offsets = np.concatenate([[0], np.cumsum(sizes)])
-        histograms = [lists(np.array(hist_keys, np.int32), offsets), lists(np.array(hist_counts, np.int64), offsets)]
-        frames.append(pl.DataFrame([*groups, *histograms], schema=AGGREGATE_SCHEMA))
-    return pl.concat(frames) if frames else AGGREGATE_SCHEMA.to_frame()
+def partials(sets: Sequence[Sequence[Any]]) -> Aggregates:
+    """The groups of sets as `rollups.sql` selects them through an `array_cursor`, in their order.
+
+    ValueError for a metric that this version does not know.
+    """
+    return Aggregates.concat([_groups(*each) for each in sets])
+
+
+def _groups(
+    series_ids: Any,
+    metrics: list[str],
+    minutes_us: Any,
+    counts: Any,
+    rounded: Any,
+    exact: list[str],
+    low: Any,
+    high: Any,
+    means: Any,
+    m2: Any,
+    sizes: Any,
+    hist_keys: Any,
+    hist_counts: Any,
+) -> Aggregates:
+    numbers = numbers_of(metrics)
+    sums, exact_sums = all_sums(numbers, rounded, exact)
+    return Aggregates(
+        metric_of=numbers,
+        series_ids=series_ids,
+        starts_us=minutes_us,
+        counts=counts,
+        sums=sums,
+        exact_sums=exact_sums,
+        low=low,
+        high=high,
+        means=means,
+        m2=m2,
+        hist_keys=hist_keys.astype(np.int64),
+        hist_counts=hist_counts,
+        offsets=np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]),
+    )

@@ -6,34 +6,47 @@ twice; rows that land meanwhile leave partials of their own, so nothing is lost.
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 import psycopg
 from psycopg import errors, sql
 
-from lah_platform.rollups.aggregate import AGGREGATE_SCHEMA, ROWS_SCHEMA, aggregate_minutes, merge, with_measures
-from lah_platform.rollups.histogram import PERCENTILES
-from lah_platform.rollups.windows import WINDOWS, Window, window
-from lah_platform.stores.frames import copy_frame, read_frame
-from lah_platform.stores.partial_sets import partials_frame
+from lah_platform.landing.columns import from_us
+from lah_platform.rollups.aggregate import metric_values
+from lah_platform.rollups.aggregates import Aggregates
+from lah_platform.rollups.combine import combine, merge, roll_up
+from lah_platform.rollups.metrics import METRICS, Metric
+from lah_platform.rollups.values import MetricValues, aggregate
+from lah_platform.rollups.windows import WINDOWS, Window
+from lah_platform.stores.binary_arrays import array_cursor
+from lah_platform.stores.event_values import event_values
+from lah_platform.stores.partial_sets import partials
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
+from lah_platform.stores.rollup_rows import copy_keys, copy_rows, read_rows
 
-__all__ = ["Tick", "advance_watermark", "pending", "recompute_day", "recompute_days", "tick"]
+__all__ = ["ColdRows", "Tick", "advance_watermark", "pending", "recompute_day", "recompute_days", "tick"]
 
 _log = logging.getLogger("lah.rollups")
 _Q = queries("rollups")
-_ROW_COLUMNS = [*AGGREGATE_SCHEMA, *PERCENTILES]
-_COLUMNS = sql.SQL(", ").join(map(sql.Identifier, _ROW_COLUMNS))
-_KEY = ("bucket_start", "series_id", "metric")
 _ATTEMPTS = 5
 _DAY = timedelta(days=1)
+_DAY_US = 86_400_000_000
+_ONE_DAY, _MINUTES = next(each for each in WINDOWS if each.name == "1d"), WINDOWS[0]
+_WITHIN_A_DAY = [each for each in WINDOWS if each.source is not _ONE_DAY]
+_OF_DAYS = [each for each in WINDOWS if each.source is _ONE_DAY]
+_ROUNDING = 1e-12
 _T = TypeVar("_T")
+
+ColdRows = Callable[[Connection, datetime, datetime], pl.DataFrame | None]
+"""The events of [start, end) in the columns of ROWS_SCHEMA, or None when all of them are in PostgreSQL."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +80,7 @@ def _retried(attempt: Callable[[], _T]) -> _T:
     raise AssertionError("unreachable")
 
 
-def tick(connection: Connection, *, now: datetime, max_partials: int = 50_000) -> Tick:
+def tick(connection: Connection, *, now: datetime, max_partials: int = 200_000) -> Tick:
     """Merge the oldest partials into all eight windows, in one transaction: `max_partials`, to the end of their set.
 
     `connection` must be in autocommit mode; `now` (UTC) becomes computed_at.
@@ -75,62 +88,68 @@ def tick(connection: Connection, *, now: datetime, max_partials: int = 50_000) -
     started = time.monotonic()
 
     def attempt() -> tuple[int, dict[str, int], frozenset[date]]:
-        connection.execute(_Q["stage"])
-        with connection.transaction():
-            taken = connection.cursor(binary=True).execute(_Q["take_partials"], {"limit": max_partials}).fetchall()
-            partials = partials_frame(taken)
-            if partials.is_empty():
-                return 0, {}, frozenset()
-            deltas: dict[str, pl.DataFrame] = {}
-            rows = {}
-            for each in WINDOWS:
-                deltas[each.name] = merge(partials if each.source is None else deltas[each.source.name], each)
-                _stage(connection, with_measures(deltas[each.name]))
-                stored = read_frame(connection, _touched(each), schema=AGGREGATE_SCHEMA)
-                rows[each.name] = _write(connection, each, merge(pl.concat([stored, deltas[each.name]]), each), now)
-            days = deltas["1d"].get_column("bucket_start").dt.date().unique()
-            return partials.height, rows, frozenset(days.to_list())
+        with _working(connection):
+            taken = array_cursor(connection).execute(_Q["take_partials"], {"limit": max_partials}).fetchall()
+            found = partials(taken)
+            starts = np.unique(found.starts_us // _DAY_US) * _DAY_US
+            days = frozenset(from_us(start).date() for start in starts.tolist())
+            return len(found), _merge_in(connection, found, now), days
 
     with _rollup_lock(connection):
         merged, rows, days = _retried(attempt)
     return Tick(merged, rows, days, time.monotonic() - started)
 
 
-def recompute_days(connection: Connection, start: date, end: date, *, now: datetime) -> Mapping[str, int]:
-    """Recompute every UTC day of [start, end); returns rows written per window name."""
+def recompute_days(
+    connection: Connection,
+    start: date,
+    end: date,
+    *,
+    now: datetime,
+    metrics: Collection[Metric] = METRICS,
+    cold_rows: ColdRows | None = None,
+    on_day: Callable[[date], None] = lambda _: None,
+) -> Mapping[str, int]:
+    """Recompute every UTC day of [start, end); returns rows written per window name. `on_day` hears of each day."""
     total = dict.fromkeys((each.name for each in WINDOWS), 0)
     for offset in range((end - start).days):
-        for name, rows in recompute_day(connection, start + offset * _DAY, now=now).items():
+        day = start + offset * _DAY
+        for name, rows in recompute_day(connection, day, now=now, metrics=metrics, cold_rows=cold_rows).items():
             total[name] += rows
+        on_day(day)
     return total
 
 
-def recompute_day(connection: Connection, day: date, *, now: datetime) -> Mapping[str, int]:
+def recompute_day(
+    connection: Connection,
+    day: date,
+    *,
+    now: datetime,
+    metrics: Collection[Metric] = METRICS,
+    cold_rows: ColdRows | None = None,
+) -> Mapping[str, int]:
     """Replace the day's rows of 1m to 1d by what its events say, and rebuild its week and month from stored days.
 
-    A row whose values do not change keeps its revision. One repeatable-read transaction; safe beside landing and ticks.
+    `metrics`: only their rows. `cold_rows` reads days whose events are no longer in PostgreSQL. A row whose values do
+    not change, but for the rounding of another order of adding, keeps its revision. Rows of metrics that this version
+    does not know stay. One repeatable-read transaction; safe beside landing and ticks.
     """
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    period = {"start": start, "end": start + _DAY}
+    numbers = [number for number, metric in enumerate(METRICS) if metric in metrics]
 
     def attempt() -> dict[str, int]:
-        connection.execute(_Q["stage"])
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         try:
-            with connection.transaction():
-                connection.execute(_Q["drop_pending_partials"], period)
-                events = read_frame(connection, _Q["event_rows"], period, schema=ROWS_SCHEMA)
-                level = aggregate_minutes(events)
-                rows = {}
-                for each in WINDOWS:
-                    if each.source is not None and each.source.name == "1d":
-                        bucket = each.floor(start)
-                        level = _stored(connection, window("1d"), bucket, each.end(bucket))
-                        period_of = (bucket, each.end(bucket))
-                    else:
-                        period_of = (start, start + _DAY)
-                    level = merge(level, each)
-                    rows[each.name] = _replace(connection, each, level, *period_of, now)
+            with _working(connection):
+                rows = _merge_in(connection, _partials_of_others(connection, start, numbers), now)
+                events = _event_values(connection, start, metrics, cold_rows)
+                levels = roll_up(Aggregates.concat([aggregate(values) for values in events]))
+                for each in _WITHIN_A_DAY:
+                    rows[each.name] += _replace(connection, each, levels[each.name], start, start + _DAY, metrics, now)
+                for each in _OF_DAYS:
+                    first, end = each.floor(start), each.end(each.floor(start))
+                    days, _ = read_rows(connection, [(0, _period(_ONE_DAY, first, end))], _named(metrics))
+                    rows[each.name] += _replace(connection, each, merge(days, each), first, end, metrics, now)
                 return rows
         finally:
             connection.isolation_level = None
@@ -158,55 +177,131 @@ def pending(connection: Connection) -> int:
     return int(count)
 
 
-def _stage(connection: Connection, rows: pl.DataFrame) -> None:
-    connection.execute("delete from rollup_stage")
-    marked = rows.with_columns(revision=pl.lit(1), computed_at=pl.lit(datetime.now(UTC)))
-    copy_frame(connection, "rollup_stage", marked, [*_ROW_COLUMNS, "revision", "computed_at"])
+@contextmanager
+def _working(connection: Connection) -> Iterator[None]:
+    """A transaction with the rollups' scratch tables, empty."""
+    connection.execute(_Q["make_keys"])
+    connection.execute(_Q["make_stage"])
+    with connection.transaction():
+        connection.execute(_Q["plan_by_key"])
+        yield
 
 
-def _touched(of: Window) -> sql.Composed:
-    columns = sql.SQL(", ").join(sql.SQL("r.{}").format(sql.Identifier(name)) for name in AGGREGATE_SCHEMA)
-    return sql.SQL("select {} from {} r join rollup_stage using ({})").format(
-        columns, sql.Identifier(of.table), sql.SQL(", ").join(map(sql.Identifier, _KEY))
-    )
+def _merge_in(connection: Connection, found: Aggregates, now: datetime) -> dict[str, int]:
+    """Merge partials into all windows; returns rows written per window name."""
+    rows = dict.fromkeys((each.name for each in WINDOWS), 0)
+    if not len(found):
+        return rows
+    levels = roll_up(merge(found, _MINUTES))
+    deltas = Aggregates.concat([levels[each.name] for each in WINDOWS])
+    delta_windows = np.repeat(np.arange(len(WINDOWS)), [len(levels[each.name]) for each in WINDOWS])
+    copy_keys(connection, deltas, delta_windows)
+    touched = [(number, _query("rows_of_keys", each, number)) for number, each in enumerate(WINDOWS)]
+    stored, stored_windows = read_rows(connection, touched)
+    part_windows = np.concatenate([stored_windows, delta_windows])
+    merged, group_of = combine(Aggregates.concat([stored, deltas]), part_windows)
+    window_of = np.empty(len(merged), np.int64)
+    window_of[group_of] = part_windows
+    is_stored = np.zeros(len(merged), np.bool_)
+    is_stored[group_of[: len(stored)]] = True
+    _update(connection, merged, window_of, np.flatnonzero(is_stored), now)
+    for number, each in enumerate(WINDOWS):
+        of_window = window_of == number
+        copy_rows(connection, each.table, merged.take(np.flatnonzero(of_window & ~is_stored)), None, now)
+        rows[each.name] = int(of_window.sum())
+    return rows
 
 
-def _stored(connection: Connection, of: Window, start: datetime, end: datetime) -> pl.DataFrame:
-    statement = sql.SQL("select {} from {} where bucket_start >= %(start)s and bucket_start < %(end)s").format(
-        sql.SQL(", ").join(map(sql.Identifier, AGGREGATE_SCHEMA)), sql.Identifier(of.table)
-    )
-    return read_frame(connection, statement, {"start": start, "end": end}, schema=AGGREGATE_SCHEMA)
+def _partials_of_others(connection: Connection, start: datetime, numbers: list[int]) -> Aggregates:
+    """Remove the day's partials, and return those of metrics that are not recomputed: they have to be merged."""
+    period = {"start": start, "end": start + _DAY}
+    if len(numbers) == len(METRICS):
+        connection.execute(_Q["drop_pending_partials"], period)
+        return Aggregates.concat([])
+    found = partials(array_cursor(connection).execute(_Q["take_partials_of_days"], period).fetchall())
+    return found.take(np.flatnonzero(~np.isin(found.metric_of, numbers)))
 
 
-def _write(connection: Connection, to: Window, rows: pl.DataFrame, now: datetime) -> int:
-    """Upsert `rows`; a row that changes gets the next revision, one that does not is left alone."""
-    _stage(connection, with_measures(rows))
-    values = [name for name in _ROW_COLUMNS if name not in _KEY]
-    statement = sql.SQL(
-        "insert into {table} as r ({columns}, revision, computed_at) select {columns}, 1, %(now)s from rollup_stage"
-        " on conflict (bucket_start, series_id, metric)"
-        " do update set {sets}, revision = r.revision + 1, computed_at = %(now)s"
-        " where ({old}) is distinct from ({new})"
-    ).format(
-        table=sql.Identifier(to.table),
-        columns=_COLUMNS,
-        sets=sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in values),
-        old=sql.SQL(", ").join(sql.SQL("r.{}").format(sql.Identifier(name)) for name in values),
-        new=sql.SQL(", ").join(sql.SQL("excluded.{}").format(sql.Identifier(name)) for name in values),
-    )
-    return connection.execute(statement, {"now": now}).rowcount
+def _event_values(
+    connection: Connection, start: datetime, metrics: Collection[Metric], cold_rows: ColdRows | None
+) -> Iterator[list[MetricValues]]:
+    cold = cold_rows(connection, start, start + _DAY) if cold_rows is not None else None
+    if cold is None:
+        yield from event_values(connection, start, start + _DAY, metrics)
+    else:
+        yield [values for values in metric_values(cold) if values.metric in metrics]
 
 
 def _replace(
-    connection: Connection, to: Window, rows: pl.DataFrame, start: datetime, end: datetime, now: datetime
+    connection: Connection,
+    to: Window,
+    groups: Aggregates,
+    start: datetime,
+    end: datetime,
+    metrics: Collection[Metric],
+    now: datetime,
 ) -> int:
-    written = _write(connection, to, rows, now)  # leaves exactly `rows` staged
-    connection.execute(
-        sql.SQL(
-            "delete from {} r where bucket_start >= %(start)s and bucket_start < %(end)s and not exists"
-            " (select from rollup_stage s"
-            " where (s.bucket_start, s.series_id, s.metric) = (r.bucket_start, r.series_id, r.metric))"
-        ).format(sql.Identifier(to.table)),
-        {"start": start, "end": end},
+    """Make the metrics' rows that start in [start, end) equal to `groups`; returns how many were written or deleted."""
+    stored, _ = read_rows(connection, [(0, _period(to, start, end))], _named(metrics))
+    both = Aggregates.concat([stored, groups])
+    _, group_of = combine(both)
+    place_of = np.full(len(both), -1)
+    place_of[group_of[: len(stored)]] = np.arange(len(stored))
+    counterpart = place_of[group_of[len(stored) :]]
+    is_there = np.flatnonzero(counterpart >= 0)
+    changed = is_there[_differs(groups.take(is_there), stored.take(counterpart[is_there]))]
+    added = np.flatnonzero(counterpart < 0)
+    gone = np.setdiff1d(np.arange(len(stored)), counterpart)
+    number = WINDOWS.index(to)
+    _update(connection, groups, np.full(len(groups), number), changed, now)
+    copy_rows(connection, to.table, groups.take(added), None, now)
+    if len(gone):
+        copy_keys(connection, stored.take(gone), np.full(len(gone), number))
+        connection.execute(_query("delete_rows", to, number))
+    return len(changed) + len(added) + len(gone)
+
+
+def _differs(some: Aggregates, others: Aggregates) -> npt.NDArray[np.bool_]:
+    """Which groups hold other values than their counterparts, beyond the rounding of another order of adding."""
+    magnitudes = np.maximum(np.abs(some.low), np.abs(some.high))
+    is_same = (some.counts == others.counts) & (some.exact_sums == others.exact_sums).astype(np.bool_)
+    is_same &= (some.low == others.low) & (some.high == others.high) & (some.sizes == others.sizes)
+    is_same &= np.abs(some.means - others.means) <= _ROUNDING * magnitudes
+    is_same &= ~(np.abs(some.sums - others.sums) > _ROUNDING * magnitudes * some.counts)
+    is_same &= np.abs(some.m2 - others.m2) <= _ROUNDING * np.maximum(some.m2, magnitudes**2 * some.counts * 1e-15)
+    places = np.flatnonzero(is_same)
+    some, others = some.take(places), others.take(places)
+    unequal = (some.hist_keys != others.hist_keys) | (some.hist_counts != others.hist_counts)
+    is_same[places[np.unique(np.repeat(np.arange(len(places)), some.sizes)[unequal])]] = False
+    differs: npt.NDArray[np.bool_] = ~is_same
+    return differs
+
+
+def _update(
+    connection: Connection,
+    groups: Aggregates,
+    window_of: npt.NDArray[np.int64],
+    places: npt.NDArray[np.intp],
+    now: datetime,
+) -> None:
+    """Give the rows that are there the values of those groups, as their next revision."""
+    if not len(places):
+        return
+    connection.execute("truncate rollup_stage")
+    copy_rows(connection, "rollup_stage", groups.take(places), window_of[places], now)
+    for number in np.unique(window_of[places]).tolist():
+        connection.execute(_query("update_rows", WINDOWS[number], number))
+
+
+def _query(name: str, of: Window, number: int) -> sql.Composed:
+    return sql.SQL(_Q[name].decode()).format(table=sql.Identifier(of.table), number=sql.Literal(number))
+
+
+def _period(of: Window, start: datetime, end: datetime) -> sql.Composed:
+    return sql.SQL(_Q["rows_of_period"].decode()).format(
+        table=sql.Identifier(of.table), start=sql.Literal(start), end=sql.Literal(end)
     )
-    return written
+
+
+def _named(metrics: Collection[Metric]) -> dict[str, Any]:
+    return {"metrics": [metric.name for metric in metrics]}

@@ -9,11 +9,17 @@ select pg_advisory_lock(hashtextextended('lah.rollups', 0))
 select pg_advisory_unlock(hashtextextended('lah.rollups', 0))
 
 -- name: take_partials
--- Claim the oldest sets that hold so many partials together, at least one, and remove them.
+-- Claim the oldest sets that hold so many partials together, at least one, and remove them. Of the sums those that are there.
 delete from rollup_partial_sets where set_id in (
     select set_id from (select set_id, sum(group_count) over (order by set_id) - group_count as before from rollup_partial_sets) s
     where before < %(limit)s)
-returning series_ids, metrics, minutes, counts, sums, exact_sums, minima, maxima, means, m2s, hist_sizes, hist_keys, hist_counts
+returning series_ids, metrics, minutes, counts, array_remove(sums, null), array_remove(exact_sums, null)::text[], minima, maxima, means, m2s, hist_sizes, hist_keys, hist_counts
+
+-- name: take_partials_of_days
+-- The same of whole UTC days, all of them.
+delete from rollup_partial_sets
+where day >= (%(start)s::timestamptz at time zone 'UTC')::date and day < (%(end)s::timestamptz at time zone 'UTC')::date
+returning series_ids, metrics, minutes, counts, array_remove(sums, null), array_remove(exact_sums, null)::text[], minima, maxima, means, m2s, hist_sizes, hist_keys, hist_counts
 
 -- name: drop_pending_partials
 -- A recomputation of whole UTC days reads the events themselves, so their partials must not be merged again.
@@ -29,9 +35,46 @@ select distinct (ts at time zone 'UTC')::date as day from events where ts >= %(s
 select series_id, ts, subtype, latency_ms, ttft_ms, tokens_per_second, requests_per_second, total_requests, failed_requests, input_tokens, output_tokens, total_tokens, cost_usd, score
 from events where ts >= %(start)s and ts < %(end)s
 
--- name: stage
--- The tick's scratch table: rows to merge or to write.
-create temporary table if not exists rollup_stage (like rollup_1m including defaults) on commit delete rows
+-- name: make_keys
+-- Which rows of which windows are meant; made once a connection, emptied by each transaction.
+create temporary table if not exists rollup_keys (window_number smallint not null, bucket_start timestamptz not null, series_id bigint not null, metric text not null) on commit delete rows
+
+-- name: make_stage
+-- Rows to update.
+create temporary table if not exists rollup_stage (like rollup_1m, window_number smallint not null) on commit delete rows
+
+-- name: plan_by_key
+-- Temporary tables have no statistics: what joins them finds its rows by their key.
+select set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)
+
+-- name: read_rows
+-- Rows of a rollup table by column; of the sums those that are there, of histograms the binary arrays one behind another.
+select {number}::smallint, array_agg(series_id), array_agg(metric), array_agg(bucket_start), array_agg(count),
+    array_agg(sum) filter (where sum is not null), array_agg(sum_exact::text) filter (where sum_exact is not null),
+    array_agg(min), array_agg(max), array_agg(mean), array_agg(m2),
+    array_agg(cardinality(hist_keys)), string_agg(array_send(hist_keys), ''), string_agg(array_send(hist_counts), '')
+from ({source}) r having count(*) > 0
+
+-- name: rows_of_keys
+-- The rows of a window that rollup_keys names.
+select r.* from rollup_keys k join {table} r using (bucket_start, series_id, metric) where k.window_number = {number}
+
+-- name: rows_of_period
+-- The rows of some metrics whose buckets start in a period.
+select * from {table} where bucket_start >= {start} and bucket_start < {end} and metric = any (%(metrics)s)
+
+-- name: update_rows
+-- A window's staged rows take the place of those they are called after, as their next revision.
+update {table} r set count = s.count, sum = s.sum, sum_exact = s.sum_exact, min = s.min, max = s.max, mean = s.mean, m2 = s.m2,
+    p50 = s.p50, p95 = s.p95, p99 = s.p99, hist_keys = s.hist_keys, hist_counts = s.hist_counts,
+    revision = r.revision + 1, computed_at = s.computed_at
+from rollup_stage s
+where s.window_number = {number} and (r.bucket_start, r.series_id, r.metric) = (s.bucket_start, s.series_id, s.metric)
+
+-- name: delete_rows
+-- Rows of a window that rollup_keys names.
+delete from {table} r using rollup_keys k
+where k.window_number = {number} and (r.bucket_start, r.series_id, r.metric) = (k.bucket_start, k.series_id, k.metric)
 
 -- name: advance_watermark
 -- Final is what ends before: now and what every partition of the topic's newest incarnation has landed to its end
