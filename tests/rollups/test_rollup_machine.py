@@ -37,7 +37,7 @@ from tests.landing.messages import api_cost, message
 from tests.rollups.recount import EventRow, assert_rollups_equal_recount, event_rows
 from tests.rollups.wire import Break, Wire
 
-EXAMPLES = int(os.environ.get("LAH_ROLLUP_EXAMPLES", "20"))
+EXAMPLES = int(os.environ.get("LAH_ROLLUP_EXAMPLES", "15"))
 STEPS = 14
 
 NOW = datetime(2028, 3, 5, 12, 0, 30, tzinfo=UTC)
