@@ -86,6 +86,8 @@ def _check_days(asked: BackfillRequest, services: Services) -> None:
         raise Problem("invalid-parameter", "`from` is later than `to`", field="from")
     if asked.to > today:
         raise Problem("invalid-parameter", f"{asked.to} has not begun; today is {today} (UTC)", field="to")
+    if asked.table == "events_archive" and asked.to == today:
+        raise Problem("invalid-parameter", f"{asked.to} has not ended; today is {today} (UTC)", field="to")
     if asked.from_ < oldest:
         raise Problem("invalid-parameter", f"Events before {oldest} are no longer kept to recompute from", field="from")
 

@@ -98,7 +98,7 @@ def backfill(
     if table not in BACKFILL_TABLES:
         raise ConfigurationError(f"No table {table!r} can be backfilled", f"Name one of {', '.join(BACKFILL_TABLES)}")
     start, end = _day(from_, "--from"), _day(to, "--to")
-    check_days(start, end, today=datetime.now(UTC).date(), retention_days=settings().retention_days)
+    check_days(start, end, today=datetime.now(UTC).date(), retention_days=settings().retention_days, table=table)
     with connect(database_url(settings())) as connection:
         request = uuid.uuid4()
         request_backfill(connection, request, table=table, start=start, end=end, actor="lah backfill")

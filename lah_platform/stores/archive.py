@@ -44,7 +44,7 @@ _log = logging.getLogger("lah.archive")
 _Q = queries("archive")
 _ACTOR = "archive"
 _DAY = timedelta(days=1)
-_SLICE = timedelta(hours=1)  # keys of so much are compared at once
+_SLICE = timedelta(minutes=10)  # keys of so much are compared at once
 _KEYS = {"ts": pl.Int64, "tenant": pl.String, "event_id": pl.String}
 _FILE_COLUMNS = [field.name for field in fields(ArchiveFile)]
 _WHOLE_DAY = sql.SQL("(select * from events where ts >= {start} and ts < {end}) e")
@@ -170,6 +170,8 @@ class _Snapshot:
         return repeats
 
     def _stage(self, keys: pl.DataFrame, *, is_repeat: bool) -> int:
+        if keys.is_empty():
+            return 0
         marked = keys.with_columns(pl.col("ts").cast(pl.Datetime("us", "UTC")), is_repeat=pl.lit(is_repeat))
         return copy_frame(self._connection, "archive_keys", marked, marked.columns)
 

@@ -31,13 +31,19 @@ _READS_EVENTS: Final[Mapping[str, int]] = MappingProxyType(
 )
 
 
-def check_days(start: date, end: date, *, today: date, retention_days: int) -> None:
-    """Raises ConfigurationError for days whose events are not there: recomputing those would empty the tables."""
+def check_days(start: date, end: date, *, today: date, retention_days: int, table: str = "") -> None:
+    """Raises ConfigurationError for days whose events are not there: recomputing those would empty the tables.
+
+    Days in the archive are there; what cannot be computed from it `request_backfill` refuses. The archive itself takes
+    days that have ended.
+    """
     oldest = today - timedelta(days=retention_days)
     if start > end:
         raise ConfigurationError(f"The period {start} to {end} is empty", "Name the earlier day first")
     if end > today:
         raise ConfigurationError(f"{end} has not begun", f"Today is {today} (UTC)")
+    if table == "events_archive" and end == today:
+        raise ConfigurationError(f"{end} has not ended", f"Today is {today} (UTC): name the day before")
     if start < oldest:
         raise ConfigurationError(f"Events before {oldest} are no longer kept", "Name a later day")
 
