@@ -11,6 +11,7 @@ semi join stored s on epoch_us(a.ts) = s.ts and a.tenant = s.tenant and a.event_
 where a.ts >= make_timestamptz($start_us) and a.ts < make_timestamptz($end_us)
 
 -- name: rows
--- Some columns of a period.
+-- Some columns of a period, in the order of the key; one file has it already.
 select {columns} from read_parquet($files, union_by_name = true)
 where ts >= make_timestamptz($start_us) and ts < make_timestamptz($end_us)
+{order}
