@@ -124,6 +124,9 @@ def test_landing_repeats_archiving_dropping_and_crashes_in_any_order_lose_nothin
 ) -> None:
     life = _Life(Hub(database, connection, tmp_path / "archive"))
     life.land([1, 2, 3], YESTERDAY)
+    if data.draw(st.booleans(), label="cold from the start"):
+        life.hub.archive(YESTERDAY)
+        life.hub.drop(YESTERDAY)
     for step, day in steps:
         if step == "land":
             life.land(data.draw(st.lists(st.integers(0, 12), min_size=1, max_size=6), label="numbers"), day)
