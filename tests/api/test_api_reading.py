@@ -311,6 +311,19 @@ def test_a_backfill_is_requested_once_and_audited(api: Api) -> None:
     assert audited == [(f"key:{key_id}", "*", "cost_daily", made["request_id"])]
 
 
+def test_a_backfill_from_events_that_have_left_for_the_archive_is_refused_and_one_of_rollups_is_not(api: Api) -> None:
+    with connect(api.url) as connection:
+        connection.execute(
+            "insert into archive_files values ('2026-01-05', 1, 'p', 1, now(), now(), 0, 1, '', '{}', 9, now(), now(),"
+            " now())"
+        )
+    client = api.client("*", "admin")
+    days = {"from": "2026-01-04", "to": "2026-01-06"}
+    refused = client.post("/api/v1/backfills", json={"table": "cost_daily"} | days)
+    assert (refused.status_code, "are in the archive" in refused.json()["detail"]) == (422, True)
+    assert client.post("/api/v1/backfills", json={"table": "rollup_1h"} | days).status_code == 202
+
+
 @pytest.mark.parametrize(
     ("body", "status", "field"),
     [
@@ -318,6 +331,7 @@ def test_a_backfill_is_requested_once_and_audited(api: Api) -> None:
         ({"table": "cost_daily", "from": "2026-01-31"}, 422, "to"),
         ({"table": "cost_daily", "from": "2026-01-31", "to": "2026-02-01"}, 422, "to"),
         ({"table": "cost_daily", "from": "2024-01-01", "to": "2026-01-31"}, 422, "from"),
+        ({"table": "events_archive", "from": "2026-01-01", "to": "2026-01-31"}, 422, "to"),
         ({"table": "users; drop table events", "from": "2026-01-01", "to": "2026-01-31"}, 422, "table"),
         ({"table": "cost_daily", "from": 5, "to": "2026-01-31"}, 422, "from"),
         ({"table": "cost_daily", "from": "2026-02-30", "to": "2026-03-31"}, 422, "from"),
@@ -325,7 +339,7 @@ def test_a_backfill_is_requested_once_and_audited(api: Api) -> None:
         (b"{", 400, None),
         (b"\xff", 400, None),
     ],
-    ids=range(10),
+    ids=range(11),
 )
 def test_a_backfill_that_makes_no_sense_is_refused_and_changes_nothing(
     served: Api, body: Any, status: int, field: str | None

@@ -11,7 +11,7 @@ from assets.definitions import build_defs
 from assets.jobs import SCHEDULES
 from assets.resources import Hub
 from lah_platform.errors import ConfigurationError
-from lah_platform.stores.backfills import request_backfill
+from lah_platform.stores.backfills import check_days, request_backfill
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.retention import drop_archived_day
 from lah_platform.stores.rollups import recompute_day
@@ -80,6 +80,14 @@ def test_the_archive_is_written_before_maintenance_drops_anything() -> None:
     crons = {each.name: each.cron_schedule for each in SCHEDULES}
     minutes = {name: int(f"{cron}".split()[0]) for name, cron in crons.items() if name in ("archive", "maintenance")}
     assert minutes["archive"] < minutes["maintenance"]
+
+
+def test_a_day_is_asked_for_the_archive_when_it_has_ended(today: date) -> None:
+    asked = {"today": today, "retention_days": 400}
+    check_days(today - _DAY, today - _DAY, table="events_archive", **asked)
+    check_days(today, today, table="rollups", **asked)
+    with pytest.raises(ConfigurationError, match="has not ended"):
+        check_days(today - _DAY, today, table="events_archive", **asked)
 
 
 def test_without_a_folder_nothing_is_asked_and_a_run_says_what_to_set(
