@@ -1,0 +1,300 @@
+"""Eight windows with percentiles: what ours cost, first pass and live ticks, beside reading the events once, plain SQL,
+TimescaleDB's continuous aggregates, DuckDB and ClickHouse.
+
+The events are the requests of the real traces' clients at their own rates, three events a request, over the end of a
+day, a week and a month. They are landed minute by minute by landing's own code, with a tick after each minute; then all
+windows are computed again from the events.
+"""
+
+import argparse
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from psycopg import errors, sql
+
+from benchmarks.landing_peers import PeerMissing, environment
+from benchmarks.landing_prepared import PARTITION, records_of
+from benchmarks.report import report
+from benchmarks.rollups_sql import continuous_aggregate, continuous_name, group_by
+from benchmarks.rollups_workload import generate
+from lah_platform.landing.batch import prepare
+from lah_platform.landing.fast_lane import FastLane
+from lah_platform.landing.shapes import ShapeBook
+from lah_platform.rollups.windows import WINDOWS
+from lah_platform.settings import settings
+from lah_platform.stack.landing_process import decode_now
+from lah_platform.stores.embedded.ports import unused_port
+from lah_platform.stores.embedded.postgres import EmbeddedPostgres
+from lah_platform.stores.landing import PostgresLanding
+from lah_platform.stores.migrations import has_timescaledb, migrate
+from lah_platform.stores.postgres import Connection, connect
+from lah_platform.stores.queries import queries
+from lah_platform.stores.rollups import recompute_days, tick
+from tests.landing.messages import message
+
+_BATCH_ROWS = 20_000
+_SEED = 20260531
+_START = datetime(2026, 5, 31, 23, 50, tzinfo=UTC)  # a Sunday: a day, a week and a month end ten minutes later
+_SERIES_LIMIT = 100_000
+_LATE_DAYS = (0, 1, 3, 10, 40, 100, 200, 300)
+_LEFT_SECONDS = 45.0
+
+
+@dataclass
+class Landed:
+    """What landing and ticking minute by minute took, in seconds of the wall."""
+
+    events: int = 0
+    landing: list[float] = field(default_factory=list)
+    ticks: list[float] = field(default_factory=list)
+    first_pass_us: dict[int, float] = field(default_factory=dict)
+    """µs an event of computing everything again, by how many events there were."""
+
+
+class Server:
+    """A PostgreSQL server for the run: an embedded one, or the named one's superuser URL."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    @contextmanager
+    def database(self, name: str) -> Iterator[str]:
+        """The URL of a migrated database of this run's own, dropped at the end."""
+        named = f"lah_bench_{os.getpid()}_{name}"
+        with connect(self.url) as admin:
+            admin.execute(sql.SQL("create database {}").format(sql.Identifier(named)))
+            try:
+                url = self.url.rsplit("/", 1)[0] + "/" + named
+                with connect(url) as connection:
+                    migrate(connection)
+                yield url
+            finally:
+                admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(named)))
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _land(url: str, *, minutes: int, folder: Path, split: int, sizes: Sequence[int]) -> Landed:
+    """Land and tick minute by minute; after each minute of `sizes` compute everything again as well."""
+    done = Landed()
+    received_at = _START + timedelta(hours=1)
+    lane = FastLane(ShapeBook())
+    with closing(PostgresLanding(url, series_limit=_SERIES_LIMIT)) as store, connect(url) as connection:
+        at = store.adopt(PARTITION, 0)
+        made = generate(minutes, start=_START, folder=folder, seed=_SEED, split=split)
+        for minute, messages in enumerate(made, 1):
+            values = [value for _, value in messages]
+            started = time.perf_counter()
+            for first in range(0, len(values), _BATCH_ROWS):
+                records = records_of(values[first : first + _BATCH_ROWS], at)
+                store.land(prepare(records, {PARTITION: at}, decoder=decode_now, received_at=received_at, lane=lane))
+                at += len(records)
+            done.landing.append(time.perf_counter() - started)
+            done.ticks.append(_seconds(lambda: tick(connection, now=received_at)))
+            done.events += len(values)
+            if minute in sizes:
+                done.first_pass_us[done.events] = _first_pass(connection) / done.events * 1e6
+            _progress(f"{done.events:,} events, {done.landing[-1]:.2f} s to land, {done.ticks[-1]:.2f} s to tick")
+    return done
+
+
+def _first_pass(connection: Connection) -> float:
+    """Seconds of all windows from the events, into empty tables."""
+    tables = sql.SQL(", ").join(sql.Identifier(each.table) for each in WINDOWS)
+    connection.execute(sql.SQL("truncate {}").format(tables))
+    connection.execute("vacuum (analyze) events")
+    connection.execute("checkpoint")
+    end = _START.date() + timedelta(days=2)
+    return _seconds(lambda: recompute_days(connection, _START.date(), end, now=datetime.now(UTC)))
+
+
+def _late_events(url: str) -> tuple[float, float]:
+    """Milliseconds of a tick after one late event, median and most over several ages; RuntimeError when it wrote more
+    than its own windows."""
+    taken = []
+    with closing(PostgresLanding(url, series_limit=_SERIES_LIMIT)) as store, connect(url) as connection:
+        for number, days in enumerate(_LATE_DAYS * 3):
+            at = store.adopt(PARTITION, 0)
+            late = message(number, minutes_ago=60 * 24 * days + 5)
+            received_at = datetime.now(UTC)
+            store.land(prepare(records_of([late], at), {PARTITION: at}, decoder=decode_now, received_at=received_at))
+            started = time.perf_counter()
+            done = tick(connection, now=received_at)
+            taken.append((time.perf_counter() - started) * 1000)
+            if set(done.rows.values()) != {done.partials}:
+                raise RuntimeError(f"one late event of {done.partials} metrics wrote {done.rows}")
+    return statistics.median(taken), max(taken)
+
+
+def _shares_of_raw(connection: Connection) -> tuple[float, float]:
+    """Bytes of 1m and of all rollup tables, as shares of the bytes of events, indexes included."""
+
+    def size(name: str) -> float:
+        row = connection.execute(
+            "select sum(pg_total_relation_size(oid)) from pg_class where oid = %(name)s::regclass or oid in"
+            " (select inhrelid from pg_inherits where inhparent = %(name)s::regclass)",
+            {"name": name},
+        ).fetchone()
+        assert row is not None
+        return float(row[0])
+
+    raw, rollups = size("lah.events"), [size(f"lah.{each.table}") for each in WINDOWS]
+    return rollups[0] / raw, sum(rollups) / raw
+
+
+def _progress(text: str) -> None:
+    print(f"  {text}", file=sys.stderr, flush=True)
+
+
+def _peers(url: str, *, may_install: bool) -> dict[str, list[float]]:
+    """Seconds of reading once, of DuckDB and of ClickHouse. Raises PeerMissing."""
+    python = environment(may_install=may_install, seconds=180)
+    query = queries("rollups")["event_rows"].decode()
+    period = {"start": _START - timedelta(days=1), "end": _START + timedelta(days=2)}
+    with tempfile.TemporaryDirectory() as folder, connect(url) as connection:
+        text = sql.SQL(
+            query.replace("%(start)s", "{start}").replace("%(end)s", "{end}").replace("from events", "from lah.events")
+        ).format(**{name: sql.Literal(value) for name, value in period.items()})
+        job = {"url": url, "folder": folder, "query": text.as_string(connection)}
+        script = Path(__file__).parent / "peers" / "read_and_aggregate.py"
+        done = subprocess.run(
+            [str(python), str(script)], env=os.environ | {"PEER": json.dumps(job)}, capture_output=True, text=True
+        )
+    if done.returncode:
+        raise PeerMissing(done.stderr.strip().splitlines()[-1])
+    found: dict[str, list[float]] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _plain_sql(connection: Connection) -> float:
+    with connection.transaction():
+        connection.execute("set local work_mem = '256MB'")
+        connection.execute("set local jit = off")
+        taken = 0.0
+        for each in WINDOWS:
+            taken += _seconds(lambda of=each: connection.execute(group_by(of).encode()))  # type: ignore[misc]
+            _progress(f"plain SQL {each.name}: {taken:.1f} s so far")
+    return taken
+
+
+def _continuous_aggregates(connection: Connection) -> tuple[float, bool]:
+    """Seconds to fill all levels, and whether they have percentiles."""
+    try:
+        connection.execute("create extension if not exists timescaledb_toolkit")
+        has_toolkit = True
+    except errors.Error:
+        has_toolkit = False
+    for each in WINDOWS:
+        connection.execute(continuous_aggregate(each, has_toolkit=has_toolkit).encode())
+    taken = 0.0
+    for each in WINDOWS:
+        call = f"call refresh_continuous_aggregate('{continuous_name(each)}', null, null)"
+        taken += _seconds(lambda statement=call: connection.execute(statement.encode()))  # type: ignore[misc]
+        _progress(f"continuous aggregate {each.name}: {taken:.1f} s so far")
+    return taken, has_toolkit
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.rollups",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Example: python -m benchmarks.rollups --quick --json",
+    )
+    parser.add_argument("--quick", action="store_true", help="within a minute: two minutes of events, no plain SQL")
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    parser.add_argument("--minutes", type=int, help="minutes of events, 180,000 to 250,000 each (default 21)")
+    parser.add_argument("--database", help="URL of a server's superuser; default: an embedded server")
+    chosen = parser.parse_args()
+    chosen.minutes = chosen.minutes or (2 if chosen.quick else 21)
+    chosen.seconds = 55.0 if chosen.quick else 590.0
+    return chosen
+
+
+def _run(server: Server, chosen: argparse.Namespace, folder: Path) -> None:
+    started = time.monotonic()
+    sizes = sorted({max(chosen.minutes // 4, 1), max(chosen.minutes // 2, 1), chosen.minutes})
+    references: dict[str, float] = {}
+    scores: dict[str, float] = {}
+    with server.database("rollups") as url, connect(url) as connection:
+        done = _land(url, minutes=chosen.minutes, folder=folder, split=1, sizes=sizes)
+        ours = done.first_pass_us[done.events] * done.events / 1e6
+        for events, us in done.first_pass_us.items():
+            scores[f"first_pass_of_{events}_events_us_per_event"] = us
+        scores["tick_share_of_landing"] = sum(done.ticks) / sum(done.landing)
+        scores["rollup_1m_share_of_raw"], scores["rollup_share_of_raw"] = _shares_of_raw(connection)
+        try:
+            peers = _peers(url, may_install=not chosen.quick)
+            names = {"read": "one_read", "duckdb": "duckdb", "chdb": "chdb"}
+            references |= {names[name]: statistics.median(taken) for name, taken in peers.items()}
+        except PeerMissing as error:
+            _progress(f"skipped one_read, duckdb and chdb: {error}")
+        if has_timescaledb(connection):
+            references["timescaledb"], has_percentiles = _continuous_aggregates(connection)
+            scores["timescaledb_has_percentiles"] = float(has_percentiles)
+        else:
+            _progress("skipped timescaledb: the server does not offer the extension")
+        scores["late_event_ms"], scores["late_event_most_ms"] = _late_events(url)
+        if chosen.quick:
+            _progress("skipped sql: it takes minutes")
+        else:
+            references["sql"] = _plain_sql(connection)
+    left = chosen.seconds - (time.monotonic() - started)
+    minutes = max(chosen.minutes // 4, 1)
+    if left > _LEFT_SECONDS * minutes / 5 or chosen.quick:
+        with server.database("many") as url, connect(url) as connection:
+            many = _land(url, minutes=minutes, folder=folder, split=10, sizes=[minutes])
+            scores["ten_times_series_tick_share_of_landing"] = sum(many.ticks) / sum(many.landing)
+            scores["ten_times_series_first_pass_us_per_event"] = many.first_pass_us[many.events]
+            scores["ten_times_series_1m_share_of_raw"], scores["ten_times_series_share_of_raw"] = _shares_of_raw(
+                connection
+            )
+    else:
+        _progress("skipped ten times the series: the time is over")
+    report(
+        "rollups",
+        [done.events / ours],
+        {name: [done.events / seconds] for name, seconds in references.items()},
+        unit="events/s, one pass each",
+        as_json=chosen.json,
+        scores=scores,
+    )
+    # `report` divides our rate by theirs: above 1, all eight windows take less time than the reference
+
+
+def main() -> None:
+    """Run it and print it."""
+    chosen = _options()
+    folder = settings().traces_dir()
+    if folder is None:
+        sys.exit("The real traces are not on this machine: set LAH_TRACES to their folder")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if chosen.database:
+        _run(Server(chosen.database), chosen, folder)
+        return
+    with tempfile.TemporaryDirectory() as home:
+        embedded = EmbeddedPostgres(Path(home) / "postgres", port=unused_port())
+        embedded.start()
+        try:
+            _run(Server(embedded.url), chosen, folder)
+        finally:
+            embedded.destroy()
+
+
+if __name__ == "__main__":
+    main()
