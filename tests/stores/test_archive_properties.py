@@ -57,6 +57,14 @@ class _Life:
             " where (l.ts, l.tenant, l.event_id) = (e.ts, e.tenant, e.event_id))"
         )
 
+    def drop(self, day: date) -> None:
+        """Nothing happens to a day with a damaged file; PostgreSQL has its rows, and the next night writes it anew."""
+        try:
+            self.hub.drop(day)
+        except ArchiveError as error:
+            if "lah backfill events_archive" not in f"{error}":
+                raise
+
     def kill_before_the_record(self, day: date) -> None:
         """The file is complete and in its place; the database never hears of it."""
         self.hub.connection.execute("alter table archive_files add constraint killed check (row_count < 0) not valid")
@@ -135,7 +143,7 @@ def test_landing_repeats_archiving_dropping_and_crashes_in_any_order_lose_nothin
         elif step == "archive":
             life.hub.archive(day)
         elif step == "drop":
-            life.hub.drop(day)
+            life.drop(day)
         elif step == "recompute":
             life.hub.recompute(day)
         elif step == "killed before the record":
