@@ -13,25 +13,32 @@ from psycopg import sql
 from lah_platform.rollups.aggregates import UNITS_PER_ONE
 from lah_platform.rollups.metrics import METRICS, Metric
 from lah_platform.rollups.values import MetricValues
+from lah_platform.rollups.windows import WINDOWS
 from lah_platform.stores.binary_arrays import array_cursor
 from lah_platform.stores.postgres import Connection
+from lah_platform.stores.queries import queries
 
 __all__ = ["event_values"]
 
-_ROWS_AT_ONCE = 300_000
-_MOST_ROWS = 1_500_000
+_Q = queries("rollups")
+_MINUTES = WINDOWS[0]
+_ROWS_AT_ONCE = 600_000
 _MINUTE = timedelta(minutes=1)
-_FIRST = timedelta(hours=1)
 
 
 def event_values(
-    connection: Connection, start: datetime, end: datetime, metrics: Collection[Metric] = METRICS
+    connection: Connection,
+    start: datetime,
+    end: datetime,
+    metrics: Collection[Metric] = METRICS,
+    *,
+    rows_at_once: int = _ROWS_AT_ONCE,
 ) -> Iterator[list[MetricValues]]:
     """The values of the events in [start, end), whole UTC minutes, in slices of whole minutes, none of them twice.
 
-    While one slice is worked on, the next is read in a thread.
+    A slice has about `rows_at_once` events, or one minute's. While one is worked on, the next is read in a thread.
     """
-    slices = _slices(connection, start, end, list(metrics))
+    slices = _slices(connection, start, end, list(metrics), rows_at_once)
     with ThreadPoolExecutor(1) as reader:
         coming = reader.submit(next, slices, None)
         while (values := coming.result()) is not None:
@@ -40,28 +47,26 @@ def event_values(
 
 
 def _slices(
-    connection: Connection, start: datetime, end: datetime, metrics: list[Metric]
+    connection: Connection, start: datetime, end: datetime, metrics: list[Metric], rows_at_once: int
 ) -> Iterator[list[MetricValues]]:
     statement = _statement(metrics)
-    length = _FIRST
     while start < end:
-        stop = min(start + length, end)
-        most = None if length <= _MINUTE else _MOST_ROWS  # a minute is read whatever it holds
-        found = array_cursor(connection).execute(statement, {"start": start, "end": stop, "most": most}).fetchone()
-        assert found is not None
-        rows, *arrays = found
-        if rows == most:
-            length = max(length / 4 // _MINUTE * _MINUTE, _MINUTE)
-            continue
+        period = {"start": start, "end": end, "rows": rows_at_once}
+        beyond = connection.execute(_Q["event_after_so_many"], period).fetchone()
+        stop = end if beyond is None else max(_MINUTES.floor(beyond[0]), start + _MINUTE)
+        # by their places: by the index each row of another kind of payload is elsewhere, which takes twice as long
+        connection.execute(_Q["read_in_place"], {"may_use_index": False})
+        arrays = array_cursor(connection).execute(statement, {"start": start, "end": stop}).fetchone()
+        connection.execute(_Q["read_in_place"], {"may_use_index": True})
+        assert arrays is not None
         yield [_values(metric, *arrays[4 * at : 4 * at + 4]) for at, metric in enumerate(metrics)]
         start = stop
-        length = max(min(length * (_ROWS_AT_ONCE / max(rows, 1)), end - start) // _MINUTE * _MINUTE, _MINUTE)
 
 
 def _statement(metrics: list[Metric]) -> sql.Composed:
-    return sql.SQL(
-        "select count(*), {} from (select * from events where ts >= %(start)s and ts < %(end)s limit %(most)s) e"
-    ).format(sql.SQL(", ").join(map(_arrays, metrics)))
+    return sql.SQL("select {} from events where ts >= %(start)s and ts < %(end)s").format(
+        sql.SQL(", ").join(map(_arrays, metrics))
+    )
 
 
 def _arrays(metric: Metric) -> sql.Composable:

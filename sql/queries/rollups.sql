@@ -30,6 +30,14 @@ where day >= (%(start)s::timestamptz at time zone 'UTC')::date and day < (%(end)
 -- The UTC days that have events in a range.
 select distinct (ts at time zone 'UTC')::date as day from events where ts >= %(start)s and ts < %(end)s order by day
 
+-- name: read_in_place
+-- Until the transaction ends or this is said anew.
+select set_config('enable_indexscan', (%(may_use_index)s::boolean)::text, true)
+
+-- name: event_after_so_many
+-- When the first event is that has so many of the range before it.
+select ts from events where ts >= %(start)s and ts < %(end)s order by ts offset %(rows)s limit 1
+
 -- name: event_rows
 -- The measures of one range's events.
 select series_id, ts, subtype, latency_ms, ttft_ms, tokens_per_second, requests_per_second, total_requests, failed_requests, input_tokens, output_tokens, total_tokens, cost_usd, score
@@ -41,7 +49,7 @@ create temporary table if not exists rollup_keys (window_number smallint not nul
 
 -- name: make_stage
 -- Rows to update.
-create temporary table if not exists rollup_stage (like rollup_1m, window_number smallint not null) on commit delete rows
+create temporary table if not exists rollup_stage (like rollup_1m, window_number smallint not null) with (toast_tuple_target = 8160) on commit delete rows
 
 -- name: plan_by_key
 -- Temporary tables have no statistics: what joins them finds its rows by their key.

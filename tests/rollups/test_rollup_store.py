@@ -32,7 +32,7 @@ _TABLES = "events, dead_letters, ledger, landing_batches, landing_offsets, rollu
 _MINUTES_AGO = st.sampled_from([0.5, 1.0, 4.0, 16.0, 70.0, 400.0, 1500.0, 60 * 24 * 4, 60 * 24 * 8, 60 * 24 * 40])
 
 
-def _land(store: PostgresLanding, values: Sequence[bytes]) -> None:
+def land(store: PostgresLanding, values: Sequence[bytes]) -> None:
     start = store.adopt(_P, 0)
     records = [Record(_P, start + i, None, value) for i, value in enumerate(values)]
     store.land(prepare(records, {_P: start}, decoder=decode_now, received_at=NOW))
@@ -66,7 +66,7 @@ def _arrive(data: st.DataObject, store: PostgresLanding, connection: Connection)
                 st.lists(st.tuples(st.integers(0, 30), st.floats(0.001, 1e6)), min_size=1, max_size=12), label="events"
             )
             ages = {number: data.draw(_MINUTES_AGO, label="age") for number, _ in drawn}
-            _land(store, [message(number, minutes_ago=ages[number], latency_ms=value) for number, value in drawn])
+            land(store, [message(number, minutes_ago=ages[number], latency_ms=value) for number, value in drawn])
         elif step == "recompute" and (days := _days(connection)):
             recompute_day(connection, data.draw(st.sampled_from(days)), now=NOW)
         elif step != "recompute":
@@ -76,7 +76,7 @@ def _arrive(data: st.DataObject, store: PostgresLanding, connection: Connection)
 def test_partials_that_wait_for_a_tick_can_be_read_as_rows(database: str, connection: Connection) -> None:
     ages = [1.0, 1.0, 1.0, 30.0, 60 * 24 * 3.0, 60 * 24 * 3.0]
     with closing(PostgresLanding(database)) as store:
-        _land(
+        land(
             store,
             [message(i, minutes_ago=age, latency_ms=10.0 ** (i - 2)) for i, age in enumerate(ages)]
             + [message(9, event_type="cost", payload={"payload_type": "cost", "data": api_cost("-1.5")})],
@@ -91,7 +91,7 @@ def test_partials_that_wait_for_a_tick_can_be_read_as_rows(database: str, connec
 
 def test_a_recomputation_beside_a_tick_counts_nothing_twice(database: str, connection: Connection) -> None:
     store = PostgresLanding(database)
-    _land(store, [message(i, minutes_ago=i % 50) for i in range(300)])
+    land(store, [message(i, minutes_ago=i % 50) for i in range(300)])
     failures: list[BaseException] = []
 
     def run(work: object) -> None:
@@ -109,7 +109,7 @@ def test_a_recomputation_beside_a_tick_counts_nothing_twice(database: str, conne
     ]
     for worker in workers:
         worker.start()
-    _land(store, [message(1000 + i, minutes_ago=i % 50) for i in range(100)])
+    land(store, [message(1000 + i, minutes_ago=i % 50) for i in range(100)])
     for worker in workers:
         worker.join(60)
     while tick(connection, now=NOW).partials:
@@ -149,7 +149,7 @@ def test_ticks_and_recomputations_wait_for_one_another(
 
 def test_a_crash_in_the_middle_of_a_tick_leaves_everything_for_the_next(database: str, connection: Connection) -> None:
     store = PostgresLanding(database)
-    _land(store, [message(i, minutes_ago=i % 20) for i in range(40)])
+    land(store, [message(i, minutes_ago=i % 20) for i in range(40)])
     store.close()
     before = pending(connection)
     connection.execute("alter table rollup_1h add constraint crash check (count < 0)")
@@ -164,9 +164,9 @@ def test_a_crash_in_the_middle_of_a_tick_leaves_everything_for_the_next(database
 
 def test_a_late_event_raises_the_revision_of_its_own_windows_only(database: str, connection: Connection) -> None:
     store = PostgresLanding(database)
-    _land(store, [message(1, minutes_ago=2000), message(2, minutes_ago=1)])
+    land(store, [message(1, minutes_ago=2000), message(2, minutes_ago=1)])
     tick(connection, now=NOW)
-    _land(store, [message(3, minutes_ago=2000)])
+    land(store, [message(3, minutes_ago=2000)])
     store.close()
     tick(connection, now=NOW)
     rows = connection.execute(
@@ -183,7 +183,7 @@ def test_a_late_event_raises_the_revision_of_its_own_windows_only(database: str,
 
 def test_recomputing_what_is_right_already_changes_no_revision(database: str, connection: Connection) -> None:
     store = PostgresLanding(database)
-    _land(store, [message(i, minutes_ago=i, latency_ms=10.0) for i in range(5)])
+    land(store, [message(i, minutes_ago=i, latency_ms=10.0) for i in range(5)])
     store.close()
     tick(connection, now=NOW)
     first = _days(connection)[0]
@@ -193,7 +193,7 @@ def test_recomputing_what_is_right_already_changes_no_revision(database: str, co
 
 def test_erased_events_leave_the_rollups_after_a_recomputation(database: str, connection: Connection) -> None:
     store = PostgresLanding(database)
-    _land(store, [message(i, minutes_ago=i * 90) for i in range(20)])
+    land(store, [message(i, minutes_ago=i * 90) for i in range(20)])
     store.close()
     tick(connection, now=NOW)
     days = _days(connection)
@@ -210,7 +210,7 @@ def test_costs_add_up_to_the_last_digit(database: str, connection: Connection) -
         for i, amount in enumerate(amounts)
     ]
     store = PostgresLanding(database)
-    _land(store, [message(i, event_type="cost", payload=payload) for i, payload in enumerate(payloads)])
+    land(store, [message(i, event_type="cost", payload=payload) for i, payload in enumerate(payloads)])
     store.close()
     tick(connection, now=NOW)
     for window in WINDOWS:
@@ -223,7 +223,7 @@ def test_a_window_is_final_only_when_all_partitions_have_landed_past_it_and_no_p
 ) -> None:
     lateness = timedelta(minutes=15)
     store = PostgresLanding(database)
-    _land(store, [message(1, minutes_ago=120)])
+    land(store, [message(1, minutes_ago=120)])
 
     def watermark() -> datetime | None:
         return advance_watermark(connection, now=NOW, allowed_lateness=lateness, topic="t")
