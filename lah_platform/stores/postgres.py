@@ -58,12 +58,16 @@ def connect(
 
 
 def open_pool(url: str, *, application_name: str, max_size: int = 8, statement_timeout_ms: int = 0) -> ConnectionPool:
-    """A pool of autocommit connections; close it when done."""
+    """A pool of autocommit connections; close it when done.
+
+    Statements are planned for the values they are asked with: a plan for any values cannot leave out a filter that was
+    not given, and reads everything.
+    """
     return ConnectionPool(
         session_conninfo(url, application_name, statement_timeout_ms),
         min_size=1,
         max_size=max_size,
-        kwargs={"autocommit": True},
+        kwargs={"autocommit": True, "prepare_threshold": None},
         open=True,
         check=ConnectionPool.check_connection,
     )
