@@ -16,7 +16,7 @@ from api.openapi import json_body
 from api.problems import Problem
 from api.services import Services, services_of
 from lah_platform.errors import ConfigurationError
-from lah_platform.stores.backfills import request_backfill
+from lah_platform.stores.backfills import BACKFILL_TABLES, check_metric, request_backfill
 from lah_platform.stores.serving import row
 
 __all__ = ["add_routes"]
@@ -33,11 +33,18 @@ def create_backfill(
     """
     asked = _read(body)
     _check_days(asked, services)
+    _check_metrics(asked)
     request_id = uuid4()
     with services.pool.connection() as connection:
         try:
             request_backfill(
-                connection, request_id, table=asked.table, start=asked.from_, end=asked.to, actor=caller.key.actor
+                connection,
+                request_id,
+                table=asked.table,
+                start=asked.from_,
+                end=asked.to,
+                actor=caller.key.actor,
+                metrics=asked.metrics or (),
             )
         except ConfigurationError as error:
             raise Problem("invalid-parameter", f"{error}", field="from") from error
@@ -76,6 +83,17 @@ def add_routes(app: FastAPI) -> None:
     app.add_api_route(
         f"{_PATH}/{{request_id}}", get_backfill, methods=["GET"], tags=["operations"], response_model=Backfill
     )
+
+
+def _check_metrics(asked: BackfillRequest) -> None:
+    """Raises Problem for metrics that are unknown, or of a table that has none."""
+    if asked.metrics and BACKFILL_TABLES[asked.table] != "rollups":
+        raise Problem("invalid-parameter", f"{asked.table} is not computed metric by metric", field="metrics")
+    for name in asked.metrics or ():
+        try:
+            check_metric(name)
+        except ConfigurationError as error:
+            raise Problem("invalid-parameter", f"{error}", field="metrics") from error
 
 
 def _check_days(asked: BackfillRequest, services: Services) -> None:

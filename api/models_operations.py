@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from api.parameters import Day
+from lah_platform.rollups.metrics import NUMBER_OF
 from lah_platform.stores.backfills import BACKFILL_TABLES
 
 __all__ = [
@@ -98,6 +99,9 @@ class BackfillRequest(BaseModel):
     )
     from_: Day = Field(alias="from", description="First day, included (UTC).", examples=["2026-01-01"])
     to: Day = Field(description="Last day, included (UTC).", examples=["2026-01-31"])
+    metrics: list[str] | None = Field(
+        None, description="Of rollups: these metrics only.", examples=[["latency_ms"]], max_length=len(NUMBER_OF)
+    )
 
 
 class Backfill(BaseModel):
@@ -116,6 +120,7 @@ class Backfill(BaseModel):
     finished_at: datetime | None
     days_done: int = Field(description="Days computed so far; a table that is computed in one piece has 0 until then.")
     days: int = Field(description="Days from the first to the last.")
+    metrics: list[str] | None = Field(description="The metrics that are recomputed; null: all of them.")
 
 
 class Health(BaseModel):

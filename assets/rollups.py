@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import dagster as dg
+from pydantic import Field
 
 from assets.partitions import DAILY, days_of
 from assets.progress import day_reporter
 from assets.resources import Hub
 from assets.tables import table_spec
+from lah_platform.rollups.metrics import METRICS, metric
 from lah_platform.rollups.windows import WINDOWS
 from lah_platform.stores.cold_events import cold_rows
 from lah_platform.stores.rollups import recompute_days
@@ -30,8 +32,14 @@ _SPECS = [
 ]
 
 
+class Chosen(dg.Config):
+    """What of the days is computed again."""
+
+    metrics: list[str] = Field(default=[], description="Only these metrics; none named: all of them.")
+
+
 @dg.multi_asset(name="compute_rollups", specs=_SPECS, backfill_policy=dg.BackfillPolicy.single_run())
-def rollups(context: dg.AssetExecutionContext, hub: Hub) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+def rollups(context: dg.AssetExecutionContext, config: Chosen, hub: Hub) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
     """Compute the run's days again from their events and replace exactly these days' rows."""
     first, last = days_of(context)
     started = time.monotonic()
@@ -42,6 +50,7 @@ def rollups(context: dg.AssetExecutionContext, hub: Hub) -> Iterator[dg.Material
             first,
             last + timedelta(days=1),
             now=datetime.now(UTC),
+            metrics=[metric(name) for name in config.metrics] or METRICS,
             cold_rows=reader,
             on_day=day_reporter(context, connection),
         )

@@ -1,5 +1,7 @@
 """Requested backfills become runs: one request, one run over its range of days, and its state written back."""
 
+from typing import Any
+
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
@@ -52,4 +54,7 @@ def _run_request(job: str, request: dict, identity: str) -> dg.RunRequest:  # ty
             "dagster/asset_partition_range_start": f"{request['from_day']}",
             "dagster/asset_partition_range_end": f"{request['to_day']}",
         }
-    return dg.RunRequest(run_key=identity, job_name=job, tags=tags)
+    config: dict[str, Any] = {}
+    if request["metrics"]:
+        config = {"ops": {"compute_rollups": {"config": {"metrics": request["metrics"]}}}}
+    return dg.RunRequest(run_key=identity, job_name=job, tags=tags, run_config=config)

@@ -81,6 +81,7 @@ def backfill(
     table: Annotated[str, typer.Argument(help="A table, such as cost_daily or rollup_1h; or daily, rollups, marts.")],
     from_: Annotated[str, typer.Option("--from", help="First UTC day, such as 2026-11-01.")],
     to: Annotated[str, typer.Option("--to", help="Last UTC day, included.")],
+    metric: Annotated[list[str] | None, typer.Option(help="Of rollups: this metric only (repeat for more).")] = None,
     wait: Annotated[bool, typer.Option(help="Stay until the run has ended.")] = True,
 ) -> None:
     """Compute a table's days again, as one Dagster run, and show how many of the days are done.
@@ -88,6 +89,7 @@ def backfill(
     Ctrl-C stops waiting, not the run.
 
     Example: lah backfill cost_daily --from 2026-11-01 --to 2026-11-07
+    Example: lah backfill rollups --metric latency_ms --from 2026-11-01 --to 2026-11-01
     """
     from lah_platform.stack.endpoints import database_url
     from lah_platform.stores.backfill_progress import progress_of
@@ -101,7 +103,9 @@ def backfill(
     check_days(start, end, today=datetime.now(UTC).date(), retention_days=settings().retention_days, table=table)
     with connect(database_url(settings())) as connection:
         request = uuid.uuid4()
-        request_backfill(connection, request, table=table, start=start, end=end, actor="lah backfill")
+        request_backfill(
+            connection, request, table=table, start=start, end=end, actor="lah backfill", metrics=metric or ()
+        )
         print(f"requested {request}")
         if not wait:
             return

@@ -1,12 +1,13 @@
 """Backfill requests: rows that the sensor `backfill_requests` turns into one Dagster run each."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
 from lah_platform.errors import ConfigurationError
+from lah_platform.rollups.metrics import NUMBER_OF, metric
 from lah_platform.rollups.windows import WINDOWS
 from lah_platform.stores.audit import record
 from lah_platform.stores.cold_events import refuse_cold_days
@@ -49,15 +50,28 @@ def check_days(start: date, end: date, *, today: date, retention_days: int, tabl
 
 
 def request_backfill(
-    connection: Connection, request_id: UUID, *, table: str, start: date, end: date, actor: str
+    connection: Connection,
+    request_id: UUID,
+    *,
+    table: str,
+    start: date,
+    end: date,
+    actor: str,
+    metrics: Sequence[str] = (),
 ) -> None:
-    """Ask for the UTC days `start` to `end` (included) of `table`, one of BACKFILL_TABLES.
+    """Ask for the UTC days `start` to `end` (included) of `table`, one of BACKFILL_TABLES; of rollups, `metrics` only.
 
-    Raises ConfigurationError for what is computed from the events in PostgreSQL when some of these are in the archive.
+    Raises ConfigurationError for what is computed from the events in PostgreSQL when some of these are in the archive,
+    and for metrics that are unknown or of a table that has none.
     """
+    if metrics and BACKFILL_TABLES[table] != "rollups":
+        raise ConfigurationError(f"{table} is not computed metric by metric", "Name metrics for rollups only")
+    for name in metrics:
+        check_metric(name)
     if table in _READS_EVENTS:
         refuse_cold_days(connection, start - timedelta(days=_READS_EVENTS[table]), end, what=table)
     days = {"request_id": request_id, "table_name": table, "from_day": start, "to_day": end, "requested_by": actor}
+    days["metrics"] = list(metrics) or None
     with connection.transaction():
         connection.execute(_Q["request_backfill"], days)
         record(
@@ -67,8 +81,17 @@ def request_backfill(
             "table",
             table,
             "*",
-            {"request": str(request_id), "from": f"{start}", "to": f"{end}"},
+            {"request": str(request_id), "from": f"{start}", "to": f"{end}"}
+            | ({"metrics": list(metrics)} if metrics else {}),
         )
+
+
+def check_metric(name: str) -> None:
+    """Raises ConfigurationError, naming what there is, when no metric is called so."""
+    try:
+        metric(name)
+    except ValueError as error:
+        raise ConfigurationError(f"{error}".partition(":")[0], f"Name one of {', '.join(NUMBER_OF)}") from None
 
 
 def state_of(connection: Connection, request_id: UUID) -> tuple[str, str | None]:
@@ -81,7 +104,7 @@ def state_of(connection: Connection, request_id: UUID) -> tuple[str, str | None]
 
 def unfinished(connection: Connection) -> list[dict[str, Any]]:
     """Requests in state 'requested' or 'started', oldest first."""
-    names = ("request_id", "table_name", "from_day", "to_day", "requested_by", "state", "run_id")
+    names = ("request_id", "table_name", "from_day", "to_day", "requested_by", "state", "run_id", "metrics")
     return [dict(zip(names, row, strict=True)) for row in connection.execute(_Q["open_backfills"])]
 
 

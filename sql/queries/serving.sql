@@ -159,7 +159,7 @@ limit %(limit)s
 -- name: backfill
 -- One requested recomputation and how far it is.
 select request_id, table_name as "table", from_day as "from", to_day as "to", requested_by, requested_at, state,
-       run_id, finished_at, days_done, to_day - from_day + 1 as days
+       run_id, finished_at, days_done, to_day - from_day + 1 as days, metrics
 from backfill_requests where request_id = %(request_id)s
 
 -- name: ledger_totals

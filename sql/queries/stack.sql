@@ -41,8 +41,8 @@ select name, period_from, period_to, report_id from reports order by generated_a
 
 -- name: request_backfill
 -- Ask for a table's days to be computed again; the sensor backfill_requests starts the run.
-insert into backfill_requests (request_id, table_name, from_day, to_day, requested_by)
-values (%(request_id)s, %(table_name)s, %(from_day)s, %(to_day)s, %(requested_by)s)
+insert into backfill_requests (request_id, table_name, from_day, to_day, requested_by, metrics)
+values (%(request_id)s, %(table_name)s, %(from_day)s, %(to_day)s, %(requested_by)s, %(metrics)s)
 
 -- name: backfill_state
 -- How a requested backfill stands.
@@ -58,7 +58,7 @@ update backfill_requests set days_done = days_done + 1 where request_id = %(requ
 
 -- name: open_backfills
 -- Requests that no run has finished yet, oldest first.
-select request_id, table_name, from_day, to_day, requested_by, state, run_id from backfill_requests
+select request_id, table_name, from_day, to_day, requested_by, state, run_id, metrics from backfill_requests
 where state in ('requested', 'started') order by requested_at
 
 -- name: set_backfill_state

@@ -4,11 +4,13 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+import pytest
 
 from assets.definitions import build_defs
 from assets.failed_days import CHECK_NAME
 from assets.progress import REQUEST_TAG
 from assets.resources import Hub
+from lah_platform.errors import ConfigurationError
 from lah_platform.landing.batch import prepare
 from lah_platform.landing.records import Partition, Record
 from lah_platform.rollups.windows import WINDOWS
@@ -119,6 +121,36 @@ def test_a_requested_backfill_becomes_one_run_over_its_days_and_its_end_is_writt
     sensor.evaluate_tick(context_of(instance, hub))
     assert state_of(connection, request) == ("failed", started.run_id)
     assert started.tags[REQUEST_TAG] == str(request)
+
+
+def test_a_requested_backfill_of_one_metric_leaves_the_others_alone(
+    hub: Hub, instance: dg.DagsterInstance, database: str, connection: Connection
+) -> None:
+    definitions = build_defs(resource_overrides={"hub": hub})
+    land(database, [message(1, minutes_ago=5), message(2, minutes_ago=7)])
+    tick(connection, now=NOW)
+    connection.execute("update rollup_1m set max = -1 where metric in ('events', 'latency_ms')")
+    day, request = NOW.date(), uuid.uuid4()
+    request_backfill(connection, request, table="rollups", start=day, end=day, actor="test", metrics=["latency_ms"])
+    sensor = definitions.resolve_sensor_def("backfill_requests")
+    (run,) = sensor.evaluate_tick(context_of(instance, hub)).run_requests or []
+    job = definitions.resolve_job_def("rollups")
+    job.execute_in_process(
+        instance=instance, partition_key=f"{day}", run_config=dict(run.run_config), raise_on_error=False
+    )
+    assert connection.execute("select distinct metric from rollup_1m where max = -1").fetchall() == [("events",)]
+
+
+@pytest.mark.parametrize(
+    ("table", "named", "reason"),
+    [("rollups", "latency", "no metric is called 'latency'"), ("cost_daily", "cost_usd", "not computed metric by")],
+)
+def test_a_backfill_of_a_metric_that_is_not_there_is_refused(
+    table: str, named: str, reason: str, connection: Connection
+) -> None:
+    day = NOW.date()
+    with pytest.raises(ConfigurationError, match=reason):
+        request_backfill(connection, uuid.uuid4(), table=table, start=day, end=day, actor="test", metrics=[named])
 
 
 def test_failed_days_are_named_with_the_command_that_repairs_them(
