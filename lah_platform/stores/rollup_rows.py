@@ -27,6 +27,7 @@ _READ = sql.SQL(queries("rollups")["read_rows"].decode())
 _DECIMALS = 12
 _METRIC_FIELDS = [field(metric.name.encode()) for metric in METRICS]
 _INTEGER_OID, _BIGINT_OID = 23, 20
+_WORD = 0xFFFFFFFF
 
 
 def read_rows(
@@ -166,7 +167,7 @@ def _histograms(groups: Aggregates) -> list[bytes]:
     words_of = 12 + 5 * sizes
     ends = np.cumsum(words_of)
     first = ends - words_of
-    words = np.zeros(int(ends[-1]), np.int64)
+    words = np.zeros(int(ends[-1]), ">u4")
     for at, oid, width in ((first, _INTEGER_OID, 1), (first + 6 + 2 * sizes, _BIGINT_OID, 2)):
         words[at] = 20 + 4 * (1 + width) * sizes
         words[at + 1] = 1  # dimension
@@ -175,10 +176,12 @@ def _histograms(groups: Aggregates) -> list[bytes]:
         words[at + 5] = 1  # lower bound
     within = np.arange(len(groups.hist_keys)) - np.repeat(groups.offsets[:-1], sizes)
     keys = np.repeat(first + 6, sizes) + 2 * within
-    words[keys], words[keys + 1] = 4, groups.hist_keys
+    words[keys], words[keys + 1] = 4, groups.hist_keys & _WORD
     counts = np.repeat(first + 12 + 2 * sizes, sizes) + 3 * within
-    words[counts], words[counts + 1], words[counts + 2] = 8, groups.hist_counts >> 32, groups.hist_counts & 0xFFFFFFFF
-    octets = words.astype(np.uint32).astype(">u4").tobytes()
+    words[counts], words[counts + 2] = 8, groups.hist_counts & _WORD
+    if (is_long := groups.hist_counts > _WORD).any():
+        words[counts[is_long] + 1] = groups.hist_counts[is_long] >> 32
+    octets = words.tobytes()
     stops = (4 * ends).tolist()
     return [octets[start:stop] for start, stop in zip([0, *stops[:-1]], stops, strict=True)]
 
