@@ -4,7 +4,6 @@ from api.access import Principal
 from api.parameters import Paging
 from api.problems import Problem
 from api.services import Services
-from lah_platform.rollups.windows import Window
 from lah_platform.stores.serving import CursorError, Page, page
 
 __all__ = ["read_page"]
@@ -17,7 +16,7 @@ def read_page(
     asked: Paging,
     /,
     *,
-    view_of: Window | None = None,
+    view: str | None = None,
     **filters: object,
 ) -> Page:
     """The page of the listing `name` that was asked for, of the caller's tenant.
@@ -32,7 +31,7 @@ def read_page(
                 tenant=caller.tenant,
                 limit=asked.limit,
                 cursor=asked.cursor,
-                view_of=view_of,
+                view=view,
                 **filters,
             )
         except CursorError as error:

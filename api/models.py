@@ -25,6 +25,7 @@ __all__ = [
     "MetricRow",
     "Page",
     "RangePage",
+    "Watermarks",
 ]
 
 
@@ -175,6 +176,23 @@ class MetricPage(RangePage[MetricRow]):
     window: str
     metric: str
     unit: str
+
+
+class Watermark(BaseModel):
+    """How far one tenant is at one window."""
+
+    tenant: str
+    window: str
+    final_before: datetime | None = Field(description="Buckets that end at or before it are final; null: none yet.")
+    newest_bucket: datetime | None = Field(description="Start of the newest bucket that is written; null: none yet.")
+    pending_partials: int = Field(description="Partials that no tick has merged yet.")
+    oldest_pending_minute: datetime | None = Field(description="The earliest minute of those; null: none waits.")
+
+
+class Watermarks(BaseModel):
+    """How far everything is."""
+
+    items: list[Watermark]
 
 
 class Anomaly(SeriesDimensions):

@@ -146,6 +146,7 @@ class MetricFilter(TimeRange, Dimensions):
 
     window: WindowName = Field(description="Size of bucket; `1M` (or `1mo`) is the month.", examples=["1h"])
     metric: MetricName = Field(description="What is measured.", examples=["latency_ms"])
+    live: bool = Field(False, description="Minutes as they stand, unmerged partials included.")
     type: EventType | None = Field(None, description="`event_type`.", examples=["telemetry"])
     subtype: Text | None = Field(None, description="Subtype of the events.")
     region: Text | None = Field(None, description="Tag `region`.")

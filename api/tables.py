@@ -7,12 +7,13 @@ from fastapi import Depends, FastAPI, Query
 
 from api.access import Caller
 from api.lists import read_page
-from api.models import CostRow, MetricPage, Page
+from api.models import CostRow, MetricPage, Page, Watermarks
 from api.parameters import CostFilter, MetricFilter, within
 from api.problems import Problem
 from api.services import Services, services_of
 from lah_platform.rollups.metrics import MEASURES, metric
 from lah_platform.rollups.windows import window
+from lah_platform.stores.serving import rows
 
 __all__ = ["add_routes"]
 
@@ -36,17 +37,20 @@ def list_metrics(
     """Rollup rows of one metric at one window, oldest first: one row per bucket and series.
 
     A bucket belongs to the range when it starts in it. Without `from` the range is two hours of minutes up to two
-    years of months. Percentiles and averages of different series must not be averaged.
+    years of months. Percentiles and averages of different series must not be averaged. With `live` minutes also hold
+    what no tick has merged yet, in one snapshot: what the rollup will say.
     """
-    view = window(asked.window)
-    span = within(asked, services.clock(), _LOOKBACK[view.name])
+    size = window(asked.window)
+    if asked.live and size.name != "1m":
+        raise Problem("invalid-parameter", "Only minutes are served live: ask with window=1m", field="live")
+    span = within(asked, services.clock(), _LOOKBACK[size.name])
     page = read_page(
         services,
         "metrics",
         caller,
         asked,
-        view_of=view,
-        from_=span.from_ if asked.from_ else view.floor(span.from_),
+        view=f"{size.view}_live" if asked.live else size.view,
+        from_=span.from_ if asked.from_ else size.floor(span.from_),
         to=span.to,
         metric=asked.metric,
         type=asked.type,
@@ -69,7 +73,7 @@ def list_metrics(
         "next_cursor": page.next_cursor,
         "from": span.from_,
         "to": span.to,
-        "window": view.name,
+        "window": size.name,
         "metric": asked.metric,
         "unit": metric(asked.metric).unit,
     }
@@ -101,8 +105,17 @@ def list_costs(
     return {"items": page.rows, "next_cursor": page.next_cursor}
 
 
+def list_watermarks(caller: Caller, services: Annotated[Services, Depends(services_of)]) -> dict[str, Any]:
+    """How far each window is: before when its buckets are final, its newest bucket, and what waits to be merged."""
+    with services.pool.connection() as connection:
+        return {"items": rows(connection, "watermarks_by_window", tenant=caller.tenant)}
+
+
 def add_routes(app: FastAPI) -> None:
-    """Rollups and costs."""
+    """Rollups, how far they are, and costs."""
+    app.add_api_route(
+        "/api/v1/watermarks", list_watermarks, methods=["GET"], tags=["tables"], response_model=Watermarks
+    )
     app.add_api_route(
         "/api/v1/metrics",
         list_metrics,

@@ -133,6 +133,18 @@ _RULES = (
     ),
     Rule(
         "events",
+        "series_limit_is_kept",
+        "warn",
+        False,
+        "The tenant has as many series as it may, and these events are counted together as __other__: find the tag "
+        "that makes so many and have it dropped, or raise LAH_SERIES_LIMIT (docs/rollups.md)",
+        sql="""
+            select s.tenant, count(*) as events, min(b.ts) as first_ts, max(b.ts) as last_ts
+            from batch b join series s using (series_id) where s.event_type = '__other__' group by s.tenant
+        """,
+    ),
+    Rule(
+        "events",
         "conflicting_timestamps",
         "warn",
         False,

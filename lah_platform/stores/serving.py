@@ -16,7 +16,6 @@ from uuid import UUID
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from lah_platform.rollups.windows import Window
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
 
@@ -149,12 +148,12 @@ def page(
     tenant: str,
     limit: int,
     cursor: str | None = None,
-    view_of: Window | None = None,
+    view: str | None = None,
     **filters: object,
 ) -> Page:
     """One page of the listing `name` for `tenant` ('*': every tenant). `filters` are the query's parameters.
 
-    `view_of` chooses the view of `metrics`. Raises CursorError for a cursor that this listing did not give out.
+    `view` is what `metrics` reads, such as metrics_1h. Raises CursorError for a cursor that this listing did not give.
     """
     listing = LISTINGS[name]
     after = listing.start() if cursor is None else listing.read_cursor(cursor)
@@ -165,7 +164,7 @@ def page(
         "limit": limit + 1,  # one more than asked tells whether there is a next page
     }
     by_id = filters.get("correlation_id") is not None
-    found = _fetch(connection, _statement(name, view_of), parameters, by_id=by_id)
+    found = _fetch(connection, _statement(name, view), parameters, by_id=by_id)
     if len(found) <= limit:
         return Page(found, None)
     return Page(found[:limit], listing.cursor(found[limit - 1]))
@@ -183,9 +182,9 @@ def row(connection: Connection, name: str, /, **parameters: object) -> Row | Non
     return found[0] if found else None
 
 
-def _statement(name: str, window: Window | None) -> sql.Composed | bytes:
+def _statement(name: str, view: str | None) -> sql.Composed | bytes:
     text = queries("serving")[name]
-    return text if window is None else sql.SQL(text.decode()).format(view=sql.Identifier(window.view))
+    return text if view is None else sql.SQL(text.decode()).format(view=sql.Identifier(view))
 
 
 def _fetch(

@@ -188,6 +188,11 @@ select case when isfinite(final_before) then final_before end as final_before,
        case when isfinite(ticked_at) then ticked_at end as ticked_at
 from rollup_state
 
+-- name: watermarks_by_window
+-- How far each tenant and window is.
+select tenant, "window", final_before, newest_bucket, pending_partials, oldest_pending_minute
+from rollup_watermarks where %(tenant)s::text = '*' or tenant = %(tenant)s::text
+
 -- name: landing_progress
 -- Per partition of the current incarnation of a topic: the next offset, and when landing last stood at the end.
 select distinct on (topic, partition) topic, partition, next_offset, caught_up_at

@@ -27,6 +27,7 @@ GET /api/v1/forecasts: 200
 GET /api/v1/metrics: 200
 GET /api/v1/reports/{report_id}: 200
 GET /api/v1/reports: 200
+GET /api/v1/watermarks: 200
 GET /docs: 200
 GET /health: 200
 GET /metrics/prometheus: 200

@@ -216,6 +216,25 @@ def test_only_the_measures_asked_for_are_answered_and_exact_sums_are_decimal_str
     assert page["items"][0]["measures"] == {"sum": "469", "p95": 235.0}
 
 
+def test_minutes_are_served_live_and_other_windows_are_not(api: Api, get: Get) -> None:
+    asked = {"window": "1m", "metric": "latency_ms"}
+    assert len(get("/api/v1/metrics", **asked, live="true")["items"]) >= len(get("/api/v1/metrics", **asked)["items"])
+    answer = api.client("*", "viewer").get("/api/v1/metrics", params={**asked, "window": "1h", "live": "true"})
+    assert answer.status_code == 422
+    assert answer.json()["field"] == "live"
+
+
+def test_watermarks_are_told_per_window_and_to_their_tenant_only(api: Api) -> None:
+    everything = api.client("*", "viewer").get("/api/v1/watermarks").json()["items"]
+    tenants = {mark["tenant"] for mark in everything}
+    assert {(mark["tenant"], mark["window"]) for mark in everything} == {
+        (tenant, window.name) for tenant in tenants for window in WINDOWS
+    }
+    for tenant in tenants:
+        own = api.client(tenant, "viewer").get("/api/v1/watermarks").json()["items"]
+        assert {mark["tenant"] for mark in own} == {tenant}
+
+
 def test_dimensions_filter_metrics_and_an_empty_one_means_absent(get: Get) -> None:
     asked = {"window": "1h", "metric": "latency_ms"}
     for matching in (

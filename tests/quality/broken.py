@@ -48,6 +48,13 @@ _EVENTS = (
     _event("times_are_not_in_the_future", "received_at = ts - interval '301 seconds'", _USAGE),
     _event("series_belong_to_the_tenant", "series_id = 5", _USAGE),
     _event("series_belong_to_the_tenant", "series_id = 404", _USAGE),
+    _event(
+        "series_limit_is_kept",
+        "severity = severity",
+        _USAGE,
+        before="update series set event_type = '__other__' where series_id = (select series_id from events"
+        f" where event_id = {_USAGE})",
+    ),
     _event("conflicting_timestamps", f"event_id = {_COST}", _USAGE),
     _event("conflicting_timestamps", f"event_id = {_DAY_BEFORE}", _COST),
 )

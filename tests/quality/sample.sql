@@ -6,7 +6,7 @@ overriding system value values
     (3, 'acme', 'cost', 'token_cost', 'gpt-4', 'production', 'chat', 'eu', 'search'),
     (4, 'acme', 'cost', 'api_cost', '', 'production', '', '', ''),
     (5, 'globex', 'telemetry', 'error_rate', 'gpt-4', 'staging', '', '', ''),
-    (6, 'acme', '__other__', '__other__', '__other__', '__other__', '__other__', '__other__', '__other__');
+    (6, 'acme', 'telemetry', 'token_usage', 'another', 'production', '', '', '');
 
 select ensure_event_partition(day::date) from generate_series(date '2026-03-01', date '2026-03-03', interval '1 day') day;
 
@@ -14,9 +14,9 @@ create function pg_temp.event(id integer, at timestamptz, series bigint) returns
     insert into events (ts, tenant, event_id, series_id, received_at, source_module, event_type, payload_type, subtype,
                         severity, environment, schema_version, model, tags, payload, topic, partition, record_offset)
     select at, s.tenant, ('00000000-0000-4000-8000-' || lpad(id::text, 12, '0'))::uuid, series, at + interval '1 second',
-           'llm-observatory', case when s.event_type = '__other__' then 'telemetry' else s.event_type end,
-           case when s.event_type = '__other__' then 'telemetry' else s.event_type end,
-           case when s.subtype = '__other__' then 'token_usage' else s.subtype end,
+           'llm-observatory', s.event_type,
+           s.event_type,
+           s.subtype,
            'info', 'production', '1.0.0', 'gpt-4', '{}', '{}', 'lah.events', id % 2, id / 2
     from series s where s.series_id = series
     returning event_id
