@@ -161,8 +161,6 @@ def _measure(hub: Hub, connection: Connection, first: date, last: date, told: ar
     scores = _scores(done, doors, ticks, began) | {
         f"live_events_rolled_up_p{each}_s": float(np.percentile(waits, each)) for each in (50, 95, 100)
     }
-    for moment, number in done.seen:
-        print(f"  after {moment - done.asked:6.1f} s: {number} of {done.days} days")
     report(
         "backfill_year",
         [done.days / (done.computed - done.computing)],
@@ -207,6 +205,7 @@ def _note(done: Backfill, days_done: int) -> None:
     seen = done.seen[-1][1] if done.seen else 0
     if days_done > seen and (days_done - seen >= done.days / 10 or days_done == done.days):
         done.seen.append((now, days_done))
+        print(f"  after {now - done.asked:6.1f} s: {days_done} of {done.days} days", flush=True)
 
 
 def _runs(hub: Hub) -> list[int]:
