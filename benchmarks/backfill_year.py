@@ -31,7 +31,7 @@ from lah_platform.stores.kafka import make_producer, produce_all
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
 
-_MOST_SECONDS = 1500
+_MOST_SECONDS = 590
 _SENSOR = "landing_progress"
 _LIVE_RATE = 200.0
 _BEFORE_SECONDS = 20.0
@@ -89,7 +89,7 @@ class Backfill:
 
 
 def main() -> None:
-    """Measure and print; ends by itself within 25 minutes."""
+    """Measure and print; ends by itself within 10 minutes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--quick", action="store_true", help="30 days")
