@@ -256,6 +256,7 @@ def _replace(
     _update(connection, groups, np.full(len(groups), number), changed, now)
     copy_rows(connection, to.table, groups.take(added), None, now)
     if len(gone):
+        connection.execute("truncate rollup_keys")
         copy_keys(connection, stored.take(gone), np.full(len(gone), number))
         connection.execute(_query("delete_rows", to, number))
     return len(changed) + len(added) + len(gone)

@@ -44,6 +44,10 @@ def test_one_metric_is_recomputed_and_the_others_keep_what_they_have_and_what_th
         land(store, [message(i, minutes_ago=5 + i) for i in range(20)])
         tick(connection, now=NOW)
         connection.execute("update rollup_1m set sum = -1, max = 1e9 where metric = 'latency_ms'")
+        connection.execute(
+            "update rollup_1m set bucket_start = bucket_start - interval '3 hours' where metric = 'latency_ms'"
+            " and bucket_start = (select min(bucket_start) from rollup_1m)"
+        )
         connection.execute("update rollup_1m set computed_at = %s where metric = 'events'", (NOW - timedelta(1),))
         land(store, [message(100 + i, minutes_ago=40 + i) for i in range(5)])
     recompute_day(connection, _TODAY, now=NOW, metrics=[metric("latency_ms")])
