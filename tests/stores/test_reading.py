@@ -106,6 +106,15 @@ def test_a_set_of_waiting_partials_is_read_once_however_many_groups_it_has(conne
     assert plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"] < 3 * pages
 
 
+def test_minutes_of_a_metric_that_is_new_are_not_each_searched_for_among_all_that_waits(connection: Connection) -> None:
+    connection.execute("analyze rollup_1m")  # which knows of no metric yet
+    plan = connection.execute(
+        "explain select * from metrics_1m_live where metric = 'ttft_ms' and bucket_start >= '2026-03-04 11:00Z'"
+    ).fetchall()
+    lookups = [line for (line,) in plan if "rollup_pending_buckets" in line or "hashed SubPlan" in line]
+    assert len(lookups) == 2, "\n".join(line for (line,) in plan)
+
+
 def _one(connection: Connection, statement: str) -> tuple[Any, ...]:
     row = connection.execute(statement.encode()).fetchone()
     assert row is not None
