@@ -5,16 +5,15 @@ The events are those of `landing_workload`, stamped with the moment and an id of
 ends it early, in the same order.
 """
 
-import argparse
 import signal
 import sys
 import threading
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 
+from benchmarks.landing_pacing import told_pace
 from benchmarks.landing_workload import messages
 from lah_platform.stores.kafka import make_producer
 
@@ -26,15 +25,7 @@ _ID_REST, _TIME, _AFTER_TIME = 21, 64, 91
 
 def main() -> None:
     """Produce `seconds` worth of messages at `rate` a second; save moments (monotonic, s) and counts as .npy."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("bootstrap")
-    parser.add_argument("topic")
-    parser.add_argument("--partitions", type=int, required=True)
-    parser.add_argument("--rate", type=float, required=True)
-    parser.add_argument("--seconds", type=float, required=True)
-    parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--sent", type=Path, required=True)
-    told = parser.parse_args()
+    told = told_pace(__doc__)
     made = messages(_MADE, seed=told.seed, start=datetime.now(UTC))
     parts = [(key, value[_ID_REST:_TIME], value[_AFTER_TIME:]) for key, value in made]
     producer = make_producer(told.bootstrap)

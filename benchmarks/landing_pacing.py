@@ -14,12 +14,14 @@ import numpy as np
 from benchmarks.landing_workload import messages
 from lah_platform.stores.kafka import make_producer
 
+__all__ = ["told_pace"]
+
 _TICK_SECONDS = 0.001
 
 
-def main() -> None:
-    """Produce `seconds` worth of messages at `rate` a second and save the moments (monotonic, seconds) as .npy."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def told_pace(description: str | None) -> argparse.Namespace:
+    """What the command line tells a producer that keeps a pace."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("bootstrap")
     parser.add_argument("topic")
     parser.add_argument("--partitions", type=int, required=True)
@@ -27,7 +29,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--sent", type=Path, required=True)
-    told = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Produce `seconds` worth of messages at `rate` a second and save the moments (monotonic, seconds) as .npy."""
+    told = told_pace(__doc__)
     batch = messages(round(told.rate * told.seconds), seed=told.seed, start=datetime.now(UTC))
     producer = make_producer(told.bootstrap)
     producer.list_topics(told.topic, timeout=10)  # connect before the clock runs

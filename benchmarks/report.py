@@ -4,15 +4,29 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Mapping, Sequence
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["machine", "report"]
+__all__ = ["machine", "progress", "report", "seconds_of"]
 
 
 def machine() -> str:
     """One line: what ran it."""
     system = f"{platform.machine()}, {platform.system()} {platform.release()}"
     return f"{os.cpu_count()} cores, {system}, Python {platform.python_version()}"
+
+
+def progress(text: str) -> None:
+    """One line on standard error, for whoever waits."""
+    print(f"  {text}", file=sys.stderr, flush=True)
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """How long it takes, by the wall."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
 
 
 def report(

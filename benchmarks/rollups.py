@@ -17,18 +17,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from psycopg import errors, sql
+from psycopg import sql
 
 from benchmarks.landing_peers import PeerMissing, environment
 from benchmarks.landing_prepared import PARTITION, SeriesIds, records_of
-from benchmarks.report import report
-from benchmarks.rollups_sql import continuous_aggregate, continuous_name, group_by
+from benchmarks.report import progress, report, seconds_of
+from benchmarks.rollups_sql import continuous_aggregates, plain_sql
 from benchmarks.rollups_workload import generate
 from lah_platform.landing.batch import prepare
 from lah_platform.landing.fast_lane import FastLane
@@ -90,12 +90,6 @@ class Server:
                 admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(named)))
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
 def _land(url: str, *, minutes: int, folder: Path, split: int, sizes: Sequence[int]) -> Landed:
     """Land and tick minute by minute; after each minute of `sizes` compute everything again as well."""
     done = Landed()
@@ -121,11 +115,11 @@ def _land(url: str, *, minutes: int, folder: Path, split: int, sizes: Sequence[i
                 started = time.perf_counter()
                 done.streams.append(partial_copy(partials(by_kind, series)))
                 done.partials += time.perf_counter() - started
-            done.ticks.append(_seconds(lambda: tick(connection, now=received_at)))
+            done.ticks.append(seconds_of(lambda: tick(connection, now=received_at)))
             done.events += len(values)
             if minute in sizes:
                 done.first_pass_us[done.events] = _first_pass(connection) / done.events * 1e6
-            _progress(f"{done.events:,} events, {done.landing[-1]:.2f} s to land, {done.ticks[-1]:.2f} s to tick")
+            progress(f"{done.events:,} events, {done.landing[-1]:.2f} s to land, {done.ticks[-1]:.2f} s to tick")
     return done
 
 
@@ -142,9 +136,9 @@ def _as_they_come(connection: Connection, done: Landed) -> float:
                 with connection.cursor() as cursor, cursor.copy(copy_in) as copy:
                     copy.write(stream)
 
-    written = _seconds(write)
-    merged = _seconds(lambda: tick(connection, now=datetime.now(UTC), max_partials=10**9))
-    _progress(f"partials: {done.partials:.2f} s to make, {written:.2f} s to write, {merged:.2f} s to merge")
+    written = seconds_of(write)
+    merged = seconds_of(lambda: tick(connection, now=datetime.now(UTC), max_partials=10**9))
+    progress(f"partials: {done.partials:.2f} s to make, {written:.2f} s to write, {merged:.2f} s to merge")
     return done.partials + written + merged
 
 
@@ -159,7 +153,7 @@ def _first_pass(connection: Connection) -> float:
     """Seconds of all windows from the events, into empty tables."""
     _empty(connection)
     end = _START.date() + timedelta(days=2)
-    return _seconds(lambda: recompute_days(connection, _START.date(), end, now=datetime.now(UTC)))
+    return seconds_of(lambda: recompute_days(connection, _START.date(), end, now=datetime.now(UTC)))
 
 
 def _late_events(url: str) -> tuple[float, float]:
@@ -196,10 +190,6 @@ def _shares_of_raw(connection: Connection) -> tuple[float, float]:
     return rollups[0] / raw, sum(rollups) / raw
 
 
-def _progress(text: str) -> None:
-    print(f"  {text}", file=sys.stderr, flush=True)
-
-
 def _peers(url: str, *, may_install: bool) -> dict[str, list[float]]:
     """Seconds of reading once, of DuckDB and of ClickHouse. Raises PeerMissing."""
     python = environment(may_install=may_install, seconds=180)
@@ -218,34 +208,6 @@ def _peers(url: str, *, may_install: bool) -> dict[str, list[float]]:
         raise PeerMissing(done.stderr.strip().splitlines()[-1])
     found: dict[str, list[float]] = json.loads(done.stdout.splitlines()[-1])
     return found
-
-
-def _plain_sql(connection: Connection) -> float:
-    with connection.transaction():
-        connection.execute("set local work_mem = '256MB'")
-        connection.execute("set local jit = off")
-        taken = 0.0
-        for each in WINDOWS:
-            taken += _seconds(lambda of=each: connection.execute(group_by(of).encode()))  # type: ignore[misc]
-            _progress(f"plain SQL {each.name}: {taken:.1f} s so far")
-    return taken
-
-
-def _continuous_aggregates(connection: Connection) -> tuple[float, bool]:
-    """Seconds to fill all levels, and whether they have percentiles."""
-    try:
-        connection.execute("create extension if not exists timescaledb_toolkit")
-        has_toolkit = True
-    except errors.Error:
-        has_toolkit = False
-    for each in WINDOWS:
-        connection.execute(continuous_aggregate(each, has_toolkit=has_toolkit).encode())
-    taken = 0.0
-    for each in WINDOWS:
-        call = f"call refresh_continuous_aggregate('{continuous_name(each)}', null, null)"
-        taken += _seconds(lambda statement=call: connection.execute(statement.encode()))  # type: ignore[misc]
-        _progress(f"continuous aggregate {each.name}: {taken:.1f} s so far")
-    return taken, has_toolkit
 
 
 def _options() -> argparse.Namespace:
@@ -283,17 +245,17 @@ def _run(server: Server, chosen: argparse.Namespace, folder: Path) -> None:
             names = {"read": "one_read", "duckdb": "duckdb", "chdb": "chdb"}
             references |= {names[name]: statistics.median(taken) for name, taken in peers.items()}
         except PeerMissing as error:
-            _progress(f"skipped one_read, duckdb and chdb: {error}")
+            progress(f"skipped one_read, duckdb and chdb: {error}")
         if has_timescaledb(connection):
-            references["timescaledb"], has_percentiles = _continuous_aggregates(connection)
+            references["timescaledb"], has_percentiles = continuous_aggregates(connection)
             scores["timescaledb_has_percentiles"] = float(has_percentiles)
         else:
-            _progress("skipped timescaledb: the server does not offer the extension")
+            progress("skipped timescaledb: the server does not offer the extension")
         scores["late_event_ms"], scores["late_event_most_ms"] = _late_events(url)
         if chosen.quick:
-            _progress("skipped sql: it takes minutes")
+            progress("skipped sql: it takes minutes")
         else:
-            references["sql"] = _plain_sql(connection)
+            references["sql"] = plain_sql(connection)
     left = chosen.seconds - (time.monotonic() - started)
     minutes = max(chosen.minutes // 4, 1)
     if left > _LEFT_SECONDS * minutes / 5 or chosen.quick:
@@ -305,7 +267,7 @@ def _run(server: Server, chosen: argparse.Namespace, folder: Path) -> None:
                 connection
             )
     else:
-        _progress("skipped ten times the series: the time is over")
+        progress("skipped ten times the series: the time is over")
     scores |= {f"recomputed_against_{name}": seconds / recomputed for name, seconds in references.items()}
     report(
         "rollups",

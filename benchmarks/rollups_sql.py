@@ -1,11 +1,15 @@
 """The same windows as a user would write them: plain SQL, and TimescaleDB's hierarchical continuous aggregates.
 
-Belongs here: their statements. When they run, and beside what, is in `rollups`.
+Belongs here: their statements, and how long they take. Beside what they run is in `rollups`.
 """
 
-from lah_platform.rollups.windows import Window
+from psycopg import errors
 
-__all__ = ["continuous_aggregate", "continuous_name", "group_by"]
+from benchmarks.report import progress, seconds_of
+from lah_platform.rollups.windows import WINDOWS, Window
+from lah_platform.stores.postgres import Connection
+
+__all__ = ["continuous_aggregates", "plain_sql"]
 
 _MEASURES = {
     "latency_ms": "",
@@ -31,7 +35,36 @@ _INTERVALS = {
 }
 
 
-def group_by(of: Window) -> str:
+def plain_sql(connection: Connection) -> float:
+    """Seconds of all windows as tables."""
+    with connection.transaction():
+        connection.execute("set local work_mem = '256MB'")
+        connection.execute("set local jit = off")
+        taken = 0.0
+        for each in WINDOWS:
+            taken += seconds_of(lambda of=each: connection.execute(_group_by(of).encode()))  # type: ignore[misc]
+            progress(f"plain SQL {each.name}: {taken:.1f} s so far")
+    return taken
+
+
+def continuous_aggregates(connection: Connection) -> tuple[float, bool]:
+    """Seconds to fill all levels, and whether they have percentiles."""
+    try:
+        connection.execute("create extension if not exists timescaledb_toolkit")
+        has_toolkit = True
+    except errors.Error:
+        has_toolkit = False
+    for each in WINDOWS:
+        connection.execute(_continuous_aggregate(each, has_toolkit=has_toolkit).encode())
+    taken = 0.0
+    for each in WINDOWS:
+        call = f"call refresh_continuous_aggregate('{_name_of(each)}', null, null)"
+        taken += seconds_of(lambda statement=call: connection.execute(statement.encode()))  # type: ignore[misc]
+        progress(f"continuous aggregate {each.name}: {taken:.1f} s so far")
+    return taken, has_toolkit
+
+
+def _group_by(of: Window) -> str:
     """One window as a table, exact percentiles and all."""
     bucket = _BUCKETS.get(of.name, f"date_bin('{_INTERVALS[of.name]}', ts, timestamptz '1970-01-05 00:00Z')")
     parts = ", ".join(
@@ -46,11 +79,11 @@ def group_by(of: Window) -> str:
     )
 
 
-def continuous_name(of: Window) -> str:
+def _name_of(of: Window) -> str:
     return f"public.continuous_{of.every}"
 
 
-def continuous_aggregate(of: Window, *, has_toolkit: bool) -> str:
+def _continuous_aggregate(of: Window, *, has_toolkit: bool) -> str:
     """One level, not filled yet: of the events, or of the level that the window's rows are made of.
 
     With the toolkit its mergeable sketch (200 buckets, 0.1 %); without it there are no percentiles.
@@ -62,7 +95,7 @@ def continuous_aggregate(of: Window, *, has_toolkit: bool) -> str:
         measure = "stats_agg({0}::float8){1} as {0}_stats, min({0}){1} as {0}_min, max({0}){1} as {0}_max"
         sketch = ", uddsketch(200, 0.001, {0}::float8){1} as {0}_sketch"
     else:
-        bucket, source = f"time_bucket({size}, bucket)", continuous_name(of.source)
+        bucket, source = f"time_bucket({size}, bucket)", _name_of(of.source)
         events = "sum(events)"
         measure = "rollup({0}_stats) as {0}_stats, min({0}_min) as {0}_min, max({0}_max) as {0}_max"
         sketch = ", rollup({0}_sketch) as {0}_sketch"
@@ -72,6 +105,6 @@ def continuous_aggregate(of: Window, *, has_toolkit: bool) -> str:
         measure, sketch = (first if of.source is None else later), ""
     parts = ", ".join((measure + sketch).format(name, only) for name, only in _MEASURES.items())
     return (
-        f"create materialized view {continuous_name(of)} with (timescaledb.continuous) as"
+        f"create materialized view {_name_of(of)} with (timescaledb.continuous) as"
         f" select {bucket} as bucket, series_id, {events} as events, {parts} from {source} group by 1, 2 with no data"
     )

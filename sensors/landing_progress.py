@@ -36,6 +36,7 @@ class _Unreported:
     allowance: Allowance
     days: set[date] = field(default_factory=set)
     rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys((each.name for each in WINDOWS), 0))
+    windows: dict[str, int] = field(default_factory=lambda: dict.fromkeys((each.name for each in WINDOWS), 0))
     merges: int = 0
     seconds: float = 0.0
 
@@ -45,12 +46,14 @@ class _Unreported:
         found = cls(Allowance.read(stored.get("allowance", {})))
         found.days.update(map(date.fromisoformat, stored.get("days", [])))
         found.rows.update(stored.get("rows", {}))
+        found.windows.update(stored.get("windows", {}))
         found.merges, found.seconds = stored.get("merges", 0), stored.get("seconds", 0.0)
         return found
 
     def cursor(self) -> str:
         stored = {"allowance": self.allowance.stored(), "days": [f"{day}" for day in self.newest_days()]}
-        return json.dumps(stored | {"rows": self.rows, "merges": self.merges, "seconds": round(self.seconds, 3)})
+        counted = {"rows": self.rows, "windows": self.windows, "merges": self.merges}
+        return json.dumps(stored | counted | {"seconds": round(self.seconds, 3)})
 
     def add(self, merged: Merged) -> None:
         self.days |= merged.days
@@ -58,6 +61,7 @@ class _Unreported:
         self.seconds += merged.seconds
         for name, count in merged.rows.items():
             self.rows[name] += count
+            self.windows[name] += merged.windows[name]
 
     def newest_days(self, also: Set[date] = frozenset()) -> list[date]:
         return sorted(self.days | also)[-_MOST_DAYS:]
@@ -134,7 +138,13 @@ def _rollup_events(unreported: _Unreported, watermark: str) -> list[dg.AssetMate
     }
     return [
         dg.AssetMaterialization(
-            window.table, partition=f"{day}", metadata={"rows_written": unreported.rows[window.name]} | shared
+            window.table,
+            partition=f"{day}",
+            metadata={
+                "rows_written": unreported.rows[window.name],
+                "windows_touched": unreported.windows[window.name],
+                **shared,
+            },
         )
         for window in WINDOWS
         for day in unreported.newest_days()

@@ -139,8 +139,12 @@ _RULES = (
         "The tenant has as many series as it may, and these events are counted together as __other__: find the tag "
         "that makes so many and have it dropped, or raise LAH_SERIES_LIMIT (docs/rollups.md)",
         sql="""
-            select s.tenant, count(*) as events, min(b.ts) as first_ts, max(b.ts) as last_ts
-            from batch b join series s using (series_id) where s.event_type = '__other__' group by s.tenant
+            select tenant, count(*) filter (where is_other) as events,
+                round(count(*) filter (where is_other) / count(*)::numeric, 4) as share,
+                min(ts) filter (where is_other) as first_ts, max(ts) filter (where is_other) as last_ts
+            from (select s.tenant, b.ts, s.event_type = '__other__' as is_other
+                  from batch b join series s using (series_id)) counted
+            group by tenant having bool_or(is_other)
         """,
     ),
     Rule(

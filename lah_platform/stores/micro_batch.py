@@ -41,11 +41,15 @@ class Pace:
 
 @dataclass
 class Merged:
-    """What was merged: partials, rows written by window name, UTC days touched, seconds of work without the pauses."""
+    """What was merged: partials, rows written and windows touched by window name, UTC days, seconds without the pauses.
+
+    A row or window counts once a merge.
+    """
 
     partials: int = 0
     merges: int = 0
     rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys((each.name for each in WINDOWS), 0))
+    windows: dict[str, int] = field(default_factory=lambda: dict.fromkeys((each.name for each in WINDOWS), 0))
     days: set[date] = field(default_factory=set)
     seconds: float = 0.0
     ended: Ended = "all is merged"
@@ -88,6 +92,7 @@ def merge_within(
         merged.days |= done.days
         for name, count in done.rows.items():
             merged.rows[name] += count
+            merged.windows[name] += done.windows[name]
         if done.partials >= pace.max_partials:
             continue
         if reports(merged.days):

@@ -17,7 +17,7 @@ from lah_platform.stores.binary_arrays import (
     timestamptz_array,
 )
 from lah_platform.stores.binary_copy import END, POSTGRES_EPOCH_US, START, field, numeric
-from lah_platform.stores.rollup_rows import all_sums, numbers_of
+from lah_platform.stores.rollup_rows import groups_of
 
 __all__ = ["SET_COLUMNS", "partial_copy", "partials"]
 
@@ -60,38 +60,4 @@ def partials(sets: Sequence[Sequence[Any]]) -> Aggregates:
 
     ValueError for a metric that this version does not know.
     """
-    return Aggregates.concat([_groups(*each) for each in sets])
-
-
-def _groups(
-    series_ids: Any,
-    metrics: list[str],
-    minutes_us: Any,
-    counts: Any,
-    rounded: Any,
-    exact: list[str],
-    low: Any,
-    high: Any,
-    means: Any,
-    m2: Any,
-    sizes: Any,
-    hist_keys: Any,
-    hist_counts: Any,
-) -> Aggregates:
-    numbers = numbers_of(metrics)
-    sums, exact_sums = all_sums(numbers, rounded, exact)
-    return Aggregates(
-        metric_of=numbers,
-        series_ids=series_ids,
-        starts_us=minutes_us,
-        counts=counts,
-        sums=sums,
-        exact_sums=exact_sums,
-        low=low,
-        high=high,
-        means=means,
-        m2=m2,
-        hist_keys=hist_keys.astype(np.int64),
-        hist_counts=hist_counts,
-        offsets=np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]),
-    )
+    return Aggregates.concat([groups_of(*each) for each in sets])

@@ -21,7 +21,7 @@ from lah_platform.stores.binary_copy import END, POSTGRES_EPOCH_US, START, Fixed
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
 
-__all__ = ["all_sums", "copy_keys", "copy_rows", "numbers_of", "read_rows"]
+__all__ = ["copy_keys", "copy_rows", "groups_of", "read_rows"]
 
 _READ = sql.SQL(queries("rollups")["read_rows"].decode())
 _DECIMALS = 12
@@ -41,13 +41,15 @@ def read_rows(
         _READ.format(number=sql.Literal(number), source=source) for number, source in sources
     )
     parts, numbers = [], []
-    for number, *columns in array_cursor(connection).execute(statement, parameters).fetchall():
-        parts.append(_groups(*columns))
+    found = array_cursor(connection).execute(statement, parameters).fetchall()
+    for number, *columns, sizes, hist_keys, hist_counts in found:
+        histograms = sent_integers(hist_keys, sizes), sent_bigints(hist_counts, sizes)
+        parts.append(groups_of(*[*columns, sizes, *histograms]))
         numbers.append(np.full(len(parts[-1]), number, np.int64))
     return Aggregates.concat(parts), np.concatenate(numbers) if numbers else np.empty(0, np.int64)
 
 
-def _groups(
+def groups_of(
     series_ids: Any,
     metrics: list[str],
     starts_us: Any,
@@ -59,11 +61,16 @@ def _groups(
     means: Any,
     m2: Any,
     sizes: Any,
-    hist_keys: bytes,
-    hist_counts: bytes,
+    hist_keys: Any,
+    hist_counts: Any,
 ) -> Aggregates:
-    numbers = numbers_of(metrics)
-    sums, exact_sums = all_sums(numbers, rounded, exact)
+    """Groups from their columns as an `array_cursor` returns them; of the sums only those that are there.
+
+    `rounded` are sums of float metrics, `exact` of the others as text; None is none. ValueError for a metric that this
+    version does not know, and when a sum is not of its metric's kind.
+    """
+    numbers = _numbers_of(metrics)
+    sums, exact_sums = _all_sums(numbers, rounded, exact)
     return Aggregates(
         metric_of=numbers,
         series_ids=series_ids,
@@ -75,27 +82,22 @@ def _groups(
         high=high,
         means=means,
         m2=m2,
-        hist_keys=sent_integers(hist_keys, sizes),
-        hist_counts=sent_bigints(hist_counts, sizes),
+        hist_keys=hist_keys.astype(np.int64),
+        hist_counts=hist_counts,
         offsets=np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]),
     )
 
 
-def numbers_of(metrics: Sequence[str]) -> npt.NDArray[np.int64]:
-    """The metrics' places in METRICS; ValueError for one that this version does not know."""
+def _numbers_of(metrics: Sequence[str]) -> npt.NDArray[np.int64]:
     try:
         return np.array([NUMBER_OF[name] for name in metrics], np.int64)
     except KeyError as error:
         raise ValueError(f"no metric is called {error}: rollups of a newer version are here; start that one") from None
 
 
-def all_sums(
+def _all_sums(
     numbers: npt.NDArray[np.int64], rounded: npt.NDArray[np.float64] | None, exact: Sequence[str] | None
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[Any]]:
-    """Sums and exact sums of all groups, from those that are there: `rounded` of float metrics, `exact` of the others.
-
-    ValueError when a sum is not of its metric's kind.
-    """
     exactness = np.array([metric.exactness for metric in METRICS])[numbers]
     is_float = exactness == "float"
     texts = exact or []

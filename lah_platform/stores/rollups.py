@@ -18,10 +18,12 @@ import polars as pl
 import psycopg
 from psycopg import errors, sql
 
+from lah_platform.errors import ConfigurationError
 from lah_platform.landing.columns import from_us
 from lah_platform.rollups.aggregate import metric_values
 from lah_platform.rollups.aggregates import Aggregates
 from lah_platform.rollups.combine import combine, merge, roll_up
+from lah_platform.rollups.compare import differ
 from lah_platform.rollups.metrics import METRICS, Metric
 from lah_platform.rollups.values import MetricValues, aggregate
 from lah_platform.rollups.windows import WINDOWS, Window
@@ -38,11 +40,9 @@ _log = logging.getLogger("lah.rollups")
 _Q = queries("rollups")
 _ATTEMPTS = 5
 _DAY = timedelta(days=1)
-_DAY_US = 86_400_000_000
 _ONE_DAY, _MINUTES = next(each for each in WINDOWS if each.name == "1d"), WINDOWS[0]
 _WITHIN_A_DAY = [each for each in WINDOWS if each.source is not _ONE_DAY]
 _OF_DAYS = [each for each in WINDOWS if each.source is _ONE_DAY]
-_ROUNDING = 1e-12
 _T = TypeVar("_T")
 
 ColdRows = Callable[[Connection, datetime, datetime], pl.DataFrame | None]
@@ -51,10 +51,11 @@ ColdRows = Callable[[Connection, datetime, datetime], pl.DataFrame | None]
 
 @dataclass(frozen=True)
 class Tick:
-    """What one tick did: partials merged, rows written per window name, UTC days touched, seconds taken."""
+    """What one tick did: partials merged, rows written and windows touched per window name, UTC days, seconds taken."""
 
     partials: int
     rows: Mapping[str, int]
+    windows: Mapping[str, int]
     days: frozenset[date]
     seconds: float
 
@@ -87,17 +88,22 @@ def tick(connection: Connection, *, now: datetime, max_partials: int = 200_000) 
     """
     started = time.monotonic()
 
-    def attempt() -> tuple[int, dict[str, int], frozenset[date]]:
+    def attempt() -> tuple[Aggregates, dict[str, int]]:
         with _working(connection):
             taken = array_cursor(connection).execute(_Q["take_partials"], {"limit": max_partials}).fetchall()
             found = partials(taken)
-            starts = np.unique(found.starts_us // _DAY_US) * _DAY_US
-            days = frozenset(from_us(start).date() for start in starts.tolist())
-            return len(found), _merge_in(connection, found, now), days
+            return found, _merge_in(connection, found, now)
 
     with _rollup_lock(connection):
-        merged, rows, days = _retried(attempt)
-    return Tick(merged, rows, days, time.monotonic() - started)
+        found, rows = _retried(attempt)
+    touched = {each.name: np.unique(each.floor_us(found.starts_us)) for each in WINDOWS}
+    return Tick(
+        partials=len(found),
+        rows=rows,
+        windows={name: len(starts) for name, starts in touched.items()},
+        days=frozenset(from_us(start).date() for start in touched[_ONE_DAY.name].tolist()),
+        seconds=time.monotonic() - started,
+    )
 
 
 def recompute_days(
@@ -133,6 +139,8 @@ def recompute_day(
     `metrics`: only their rows. `cold_rows` reads days whose events are no longer in PostgreSQL. A row whose values do
     not change, but for the rounding of another order of adding, keeps its revision. Rows of metrics that this version
     does not know stay. One repeatable-read transaction; safe beside landing and ticks.
+
+    Raises ConfigurationError when retention has dropped the day's events: its rollups are all that is left of them.
     """
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     numbers = [number for number, metric in enumerate(METRICS) if metric in metrics]
@@ -226,10 +234,15 @@ def _event_values(
     connection: Connection, start: datetime, metrics: Collection[Metric], cold_rows: ColdRows | None
 ) -> Iterator[list[MetricValues]]:
     cold = cold_rows(connection, start, start + _DAY) if cold_rows is not None else None
-    if cold is None:
-        yield from event_values(connection, start, start + _DAY, metrics)
-    else:
+    if cold is not None:
         yield [values for values in metric_values(cold) if values.metric in metrics]
+        return
+    if connection.execute(_Q["outlives_its_events"], {"day": start.date(), "start": start}).fetchone() == (True,):
+        raise ConfigurationError(
+            f"The events of {start.date()} are no longer kept: computing its rollups again would empty them",
+            "Name a later day, or put its events back first (docs/operations.md)",
+        )
+    yield from event_values(connection, start, start + _DAY, metrics)
 
 
 def _replace(
@@ -249,7 +262,7 @@ def _replace(
     place_of[group_of[: len(stored)]] = np.arange(len(stored))
     counterpart = place_of[group_of[len(stored) :]]
     is_there = np.flatnonzero(counterpart >= 0)
-    changed = is_there[_differs(groups.take(is_there), stored.take(counterpart[is_there]))]
+    changed = is_there[differ(groups.take(is_there), stored.take(counterpart[is_there]))]
     added = np.flatnonzero(counterpart < 0)
     gone = np.setdiff1d(np.arange(len(stored)), counterpart)
     number = WINDOWS.index(to)
@@ -260,22 +273,6 @@ def _replace(
         copy_keys(connection, stored.take(gone), np.full(len(gone), number))
         connection.execute(_query("delete_rows", to, number))
     return len(changed) + len(added) + len(gone)
-
-
-def _differs(some: Aggregates, others: Aggregates) -> npt.NDArray[np.bool_]:
-    """Which groups hold other values than their counterparts, beyond the rounding of another order of adding."""
-    magnitudes = np.maximum(np.abs(some.low), np.abs(some.high))
-    is_same = (some.counts == others.counts) & (some.exact_sums == others.exact_sums).astype(np.bool_)
-    is_same &= (some.low == others.low) & (some.high == others.high) & (some.sizes == others.sizes)
-    is_same &= np.abs(some.means - others.means) <= _ROUNDING * magnitudes
-    is_same &= ~(np.abs(some.sums - others.sums) > _ROUNDING * magnitudes * some.counts)
-    is_same &= np.abs(some.m2 - others.m2) <= _ROUNDING * np.maximum(some.m2, magnitudes**2 * some.counts * 1e-15)
-    places = np.flatnonzero(is_same)
-    some, others = some.take(places), others.take(places)
-    unequal = (some.hist_keys != others.hist_keys) | (some.hist_counts != others.hist_counts)
-    is_same[places[np.unique(np.repeat(np.arange(len(places)), some.sizes)[unequal])]] = False
-    differs: npt.NDArray[np.bool_] = ~is_same
-    return differs
 
 
 def _update(

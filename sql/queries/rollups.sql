@@ -38,6 +38,11 @@ select set_config('enable_indexscan', (%(may_use_index)s::boolean)::text, true)
 -- When the first event is that has so many of the range before it.
 select ts from events where ts >= %(start)s and ts < %(end)s order by ts offset %(rows)s limit 1
 
+-- name: outlives_its_events
+-- Whether a UTC day has rollups, and events no partition or chunk of it.
+select event_day_table(%(day)s) is null and exists (
+    select from rollup_1d where bucket_start = %(start)s and metric = 'events')
+
 -- name: event_rows
 -- The measures of one range's events.
 select series_id, ts, subtype, latency_ms, ttft_ms, tokens_per_second, requests_per_second, total_requests, failed_requests, input_tokens, output_tokens, total_tokens, cost_usd, score

@@ -60,6 +60,14 @@ def _run(hub: Hub, instance: dg.DagsterInstance, job: str, tags: dict[str, str])
     return definitions.resolve_job_def(job).execute_in_process(instance=instance, tags=tags)
 
 
+def _make_cold(hub: Hub, instance: dg.DagsterInstance, connection: Connection, day: date) -> None:
+    """A day whose two events are in the archive alone."""
+    _counted_events(connection, [day])
+    _run(hub, instance, "events_archive", {"dagster/partition": f"{day}"})
+    assert hub.archive is not None
+    assert drop_archived_day(connection, hub.archive, day) is None
+
+
 def test_every_night_the_days_that_are_not_whole_in_the_archive_are_written_in_one_run_a_range(
     archiving: Hub, instance: dg.DagsterInstance, connection: Connection, today: date
 ) -> None:
@@ -115,10 +123,7 @@ def test_nothing_that_reads_events_is_asked_to_compute_a_day_that_has_left_postg
     archiving: Hub, instance: dg.DagsterInstance, connection: Connection, today: date
 ) -> None:
     day = today - 5 * _DAY
-    _counted_events(connection, [day])
-    _run(archiving, instance, "events_archive", {"dagster/partition": f"{day}"})
-    assert archiving.archive is not None
-    assert drop_archived_day(connection, archiving.archive, day) is None
+    _make_cold(archiving, instance, connection, day)
     connection.execute(
         "insert into cost_daily (day, tenant, model, environment, service, team, requests, unpriced_requests,"
         " input_tokens, input_fresh_tokens, input_cache_read_tokens, input_cache_write_tokens, input_unknown_tokens,"
@@ -143,10 +148,7 @@ def test_rollups_of_a_cold_day_are_computed_from_the_archive(
     archiving: Hub, instance: dg.DagsterInstance, connection: Connection, today: date
 ) -> None:
     day = today - 5 * _DAY
-    _counted_events(connection, [day])
-    _run(archiving, instance, "events_archive", {"dagster/partition": f"{day}"})
-    assert archiving.archive is not None
-    drop_archived_day(connection, archiving.archive, day)
+    _make_cold(archiving, instance, connection, day)
     connection.execute("truncate rollup_1d")
     _run(archiving, instance, "rollups", {"dagster/partition": f"{day}"})
     assert connection.execute("select sum(count)::int from rollup_1d where metric = 'events'").fetchone() == (2,)

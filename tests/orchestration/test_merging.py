@@ -116,6 +116,7 @@ def test_what_was_merged_without_being_reported_is_reported_with_the_next_refres
     hours = next(event for event in reported if event.asset_key == dg.AssetKey("rollup_1h"))
     assert hours.metadata["merges"].value == 2
     assert hours.metadata["rows_written"].value == 2 * len({"events", "latency_ms"})
+    assert hours.metadata["windows_touched"].value == 2
     assert {"seconds", "watermark"} <= hours.metadata.keys()
 
 

@@ -81,6 +81,30 @@ def test_rows_outside_the_period_are_not_judged(sample_url: str) -> None:
     assert all(verdict.passed for verdict in run_suite(sample_url, "events", DAY, NEXT_DAY))
 
 
+def test_the_series_limit_says_how_many_of_the_tenant_s_events_are_not_told_apart_and_their_share(
+    sample_url: str,
+) -> None:
+    with connect(sample_url) as connection:
+        tenant, series_id, events, others = connection.execute(
+            b"""
+            with of_series as (
+                select s.tenant, series_id, count(*) as n from events join series s using (series_id)
+                where ts >= '2026-03-02' and ts < '2026-03-03' group by s.tenant, series_id
+            )
+            select tenant, series_id, sum(n) over (partition by tenant), n from of_series
+            order by sum(n) over (partition by tenant) - n desc, series_id limit 1
+            """
+        ).fetchall()[0]
+        connection.execute("update series set event_type = '__other__' where series_id = %s", [series_id])
+
+    verdicts = {verdict.check_name: verdict for verdict in run_suite(sample_url, "events", DAY, NEXT_DAY)}
+
+    (example,) = verdicts["series_limit_is_kept"].observed["examples"]
+    assert 0 < others < events
+    assert (example["tenant"], example["events"]) == (tenant, others)
+    assert example["share"] == pytest.approx(float(others / events), abs=0.00005)
+
+
 @pytest.mark.parametrize(
     ("received_at", "passes"),
     [("2026-03-01 00:00:00Z", False), ("2026-02-28 23:59:59Z", True), ("2026-03-03 00:00:00Z", True)],

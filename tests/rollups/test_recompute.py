@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
+from lah_platform.errors import ConfigurationError
 from lah_platform.rollups.aggregate import ROWS_SCHEMA, aggregate_minutes
 from lah_platform.rollups.metrics import metric
 from lah_platform.rollups.values import aggregate
@@ -14,6 +15,7 @@ from lah_platform.stores.frames import read_frame
 from lah_platform.stores.landing import PostgresLanding
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
+from lah_platform.stores.retention import drop_old_events
 from lah_platform.stores.rollups import pending, recompute_day, tick
 from tests.landing.messages import NOW, api_cost, message
 from tests.rollups.recount import assert_rollups_equal_recount
@@ -57,6 +59,20 @@ def test_one_metric_is_recomputed_and_the_others_keep_what_they_have_and_what_th
         "select count(*) from rollup_1m where metric = 'events' and computed_at < %s", (NOW,)
     ).fetchone()
     assert untouched == (20,)
+
+
+def test_a_day_whose_events_retention_has_dropped_keeps_its_rollups_and_is_not_computed_again(
+    database: str, connection: Connection
+) -> None:
+    with closing(PostgresLanding(database)) as store:
+        land(store, [message(i, minutes_ago=60 * 24 * 3) for i in range(3)])
+    tick(connection, now=NOW)
+    kept = connection.execute("select * from rollup_1m order by 1, 2, 3").fetchall()
+    assert drop_old_events(connection, _TODAY - timedelta(days=1))
+    with pytest.raises(ConfigurationError, match="no longer kept"):
+        recompute_day(connection, _TODAY - timedelta(days=3), now=NOW)
+    assert connection.execute("select * from rollup_1m order by 1, 2, 3").fetchall() == kept
+    assert recompute_day(connection, _TODAY - timedelta(days=9), now=NOW)["1m"] == 0, "a day that never had any"
 
 
 def test_a_recomputation_that_adds_in_another_order_is_no_change(database: str, connection: Connection) -> None:

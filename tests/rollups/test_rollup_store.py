@@ -181,6 +181,14 @@ def test_a_late_event_raises_the_revision_of_its_own_windows_only(database: str,
     ]
 
 
+def test_a_tick_says_how_many_windows_it_touched(database: str, connection: Connection) -> None:
+    with closing(PostgresLanding(database)) as store:  # 12:00:30 on Wednesday, less so many minutes
+        land(store, [message(i, minutes_ago=age) for i, age in enumerate([1, 1, 2, 50, 60 * 24 * 3])])
+    assert tick(connection, now=NOW).windows == {
+        "1m": 4, "5m": 3, "15m": 3, "1h": 2, "6h": 2, "1d": 2, "1w": 2, "1M": 1
+    }  # fmt: skip
+
+
 def test_recomputing_what_is_right_already_changes_no_revision(database: str, connection: Connection) -> None:
     store = PostgresLanding(database)
     land(store, [message(i, minutes_ago=i, latency_ms=10.0) for i in range(5)])
