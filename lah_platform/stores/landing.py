@@ -140,17 +140,19 @@ class PostgresLanding:
         with _failures(), self._transactions.turn() as connection:
             if self._memory is not None:
                 self._memory.turn_if_due(connection, batch.received_at)
-            for attempt in range(_ATTEMPTS):
+            days_are_sure = False
+            for _ in range(_ATTEMPTS):
                 try:
                     with connection.transaction():
                         return self._write(connection, encoded)
                 except errors.UniqueViolation:  # a repeat that was not remembered: look all of them up
                     encoded = self._all_doubtful(encoded)
                 except errors.CheckViolation:
-                    if attempt:
+                    if days_are_sure:
                         raise
                     self._days.forget()  # retention dropped a day that was remembered as there
                     self._days.ensure(connection, batch.events.timestamps_us)
+                    days_are_sure = True
         raise StoreUnavailable("Other processes land the same events at this moment", "Landing tries again")
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from lah_platform.stack.landing_process import decode_now
 from lah_platform.stores.dead_letters import pending, replay
 from lah_platform.stores.landing import PostgresLanding, SeriesBook
 from lah_platform.stores.postgres import Connection
-from tests.landing.messages import NOW, message
+from tests.landing.messages import NOW, api_cost, message
 
 _P0, _P1 = Partition("t", "one", 0), Partition("t", "one", 1)
 _BAD = b"{not json"
@@ -185,6 +185,18 @@ def test_past_a_tenants_limit_new_series_share_one_and_nothing_is_lost(database:
         " group by 1, 2 order by 1, 2"
     ).fetchall()
     assert rows == [("acme", "__other__", 3), ("acme", "env0", 1), ("acme", "env1", 1), ("globex", "production", 1)]
+
+
+def test_a_batch_with_a_repeat_and_an_event_of_a_day_that_retention_dropped_lands_whole(
+    store: PostgresLanding, database: str, connection: Connection
+) -> None:
+    cost = message(1, event_type="cost", payload={"payload_type": "cost", "data": api_cost("1.5")})
+    store.land(_batch(_P0, store.adopt(_P0, 0), [message(2, minutes_ago=60 * 24 * 9)]))
+    with closing(PostgresLanding(database)) as other:  # so that the first does not remember the repeat
+        other.land(_batch(_P1, other.adopt(_P1, 0), [cost]))
+    connection.execute("select drop_event_partitions('2026-03-01')")
+    landed = store.land(_batch(_P0, 1, [cost, message(3, minutes_ago=60 * 24 * 9)]))
+    assert landed.outcomes == ["duplicate", "stored"]
 
 
 def test_events_of_any_allowed_day_find_their_partition_even_after_retention_dropped_it(
