@@ -38,7 +38,11 @@ def build_services(settings: Settings) -> Services:
         broker = BrokerHealth(bootstrap, settings.topic)
     else:
         door = DirectDoor(
-            url, decoder=decode_now, series_limit=settings.series_limit, strict_window=settings.strict_window
+            url,
+            decoder=decode_now,
+            series_limit=settings.series_limit,
+            series_tags=settings.series_tags,
+            strict_window=settings.strict_window,
         )
     return Services(
         pool=open_pool(

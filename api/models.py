@@ -143,7 +143,7 @@ class SeriesDimensions(BaseModel):
 
 
 class Measures(BaseModel):
-    """The measures asked for; stddev is null below two values."""
+    """The measures asked for that mean something for the metric's kind; stddev is null below two values."""
 
     count: int | None = None
     sum: Exact | None = Field(None, description="Exact for counts, tokens and money; else to 15 digits.")
@@ -163,11 +163,15 @@ class MetricRow(SeriesDimensions):
     bucket_end: datetime
     tenant: str
     series_id: int
+    source_module: str = Field(description="Which producer sent the events.")
+    provider: str
+    tags: dict[str, str] = Field(description="Those of the tags that tell series apart here.")
     metric: str
     measures: Measures
     revision: int = Field(description="How often the bucket was changed.")
     computed_at: datetime
     is_final: bool = Field(description="Whether the watermark has passed the bucket's end.")
+    is_live: bool = Field(description="Whether it holds what no tick has merged yet.")
 
 
 class MetricPage(RangePage[MetricRow]):
@@ -176,6 +180,7 @@ class MetricPage(RangePage[MetricRow]):
     window: str
     metric: str
     unit: str
+    kind: str = Field(description="counter, gauge, histogram or summary.")
 
 
 class Watermark(BaseModel):

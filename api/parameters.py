@@ -114,22 +114,27 @@ class TimeRange(Paging):
     to: Instant | None = Field(None, description=_TO, examples=["2026-02-01T00:00:00Z"])
 
 
-class EventFilter(TimeRange):
+class TagFilter(BaseModel):
+    """Filters by tags."""
+
+    tag: list[Tag] = Field([], max_length=_MAX_TAGS, description="`name:value`; several must all match.")
+
+    @property
+    def tags_json(self) -> str | None:
+        """The tags as a JSON object for containment."""
+        return json.dumps(dict(tag.split(":", 1) for tag in self.tag)) if self.tag else None
+
+
+class EventFilter(TimeRange, TagFilter):
     """Which events."""
 
     type: EventType | None = Field(None, description="`event_type`.", examples=["telemetry"])
     subtype: Text | None = Field(None, description="Such as `latency` or `token_cost`.", examples=["token_usage"])
     model: Text | None = Field(None, description="`model_id` of the payload.", examples=["gpt-4o"])
     severity: Severity | None = Field(None, description="This severity or a higher one.", examples=["info"])
-    tag: list[Tag] = Field([], max_length=_MAX_TAGS, description="`name:value`; several must all match.")
     correlation_id: str | None = Field(
         None, pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", description="Events of one operation."
     )
-
-    @property
-    def tags_json(self) -> str | None:
-        """The tags as a JSON object for containment."""
-        return json.dumps(dict(tag.split(":", 1) for tag in self.tag)) if self.tag else None
 
 
 class Dimensions(BaseModel):
@@ -141,8 +146,8 @@ class Dimensions(BaseModel):
     team: Text | None = Field(None, description="Tag `team`.")
 
 
-class MetricFilter(TimeRange, Dimensions):
-    """Which rollup rows."""
+class MetricFilter(TimeRange, Dimensions, TagFilter):
+    """Which rollup rows. Only tags that LAH_SERIES_TAGS names tell series apart."""
 
     window: WindowName = Field(description="Size of bucket; `1M` (or `1mo`) is the month.", examples=["1h"])
     metric: MetricName = Field(description="What is measured.", examples=["latency_ms"])
@@ -150,6 +155,8 @@ class MetricFilter(TimeRange, Dimensions):
     type: EventType | None = Field(None, description="`event_type`.", examples=["telemetry"])
     subtype: Text | None = Field(None, description="Subtype of the events.")
     region: Text | None = Field(None, description="Tag `region`.")
+    source_module: Text | None = Field(None, description="Which producer sent the events.")
+    provider: Text | None = Field(None, description="Who serves the model: of the payload, else tag `provider`.")
     measures: Annotated[str, AfterValidator(_measures)] = Field(
         ",".join(MEASURES), description="Comma-separated.", examples=["count,avg,p95"]
     )

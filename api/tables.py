@@ -11,7 +11,7 @@ from api.models import CostRow, MetricPage, Page, Watermarks
 from api.parameters import CostFilter, MetricFilter, within
 from api.problems import Problem
 from api.services import Services, services_of
-from lah_platform.rollups.metrics import MEASURES, metric
+from lah_platform.rollups.metrics import MEASURES, Metric, metric
 from lah_platform.rollups.windows import window
 from lah_platform.stores.serving import rows
 
@@ -60,8 +60,12 @@ def list_metrics(
         service=asked.service,
         region=asked.region,
         team=asked.team,
+        source_module=asked.source_module,
+        provider=asked.provider,
+        tags=asked.tags_json,
     )
-    measures = asked.measures.split(",")
+    what = metric(asked.metric)
+    measures = _measures(asked, what)
     return {
         "items": [
             {
@@ -75,8 +79,21 @@ def list_metrics(
         "to": span.to,
         "window": size.name,
         "metric": asked.metric,
-        "unit": metric(asked.metric).unit,
+        "unit": what.unit,
+        "kind": what.kind,
     }
+
+
+def _measures(asked: MetricFilter, what: Metric) -> list[str]:
+    measures = asked.measures.split(",")
+    if "measures" not in asked.model_fields_set:
+        return [name for name in measures if name in what.measures]
+    for name in measures:
+        if name not in what.measures:
+            use = ", ".join(each for each in MEASURES if each in what.measures)
+            reason = f"`{name}` means nothing for {what.name}, which is a {what.kind}: use some of {use}"
+            raise Problem("invalid-parameter", reason, field="measures")
+    return measures
 
 
 def list_costs(

@@ -18,7 +18,6 @@ from lah_platform.events.payloads.cost import TokenCost
 from lah_platform.events.payloads.telemetry import Latency
 from lah_platform.events.token_buckets import token_buckets
 from lah_platform.landing.columns import encode_tags
-from lah_platform.landing.shapes import event_key
 from lah_platform.stack.landing_process import decode_now
 
 __all__ = ["STEPS", "one_by_one"]
@@ -70,7 +69,7 @@ def one_by_one(server: Server, work: Workload) -> Mapping[str, Spent]:
 
 
 def _row(event: Event, offset: int, work: Workload) -> tuple[Any, ...]:
-    shape = work.lane.shapes.known[work.lane.shapes.of(event_key(event), event)]
+    shape = work.lane.shapes.known[work.lane.shapes.place(event)]
     payload = event.payload
     if isinstance(payload, Latency):
         filled = dict[str, Any](

@@ -68,6 +68,11 @@ class Settings(BaseSettings):
         default=None, ge=1, le=65535, description="Port of landing's Prometheus metrics; unset: none are served."
     )
     metrics_host: str = Field(default="127.0.0.1", description="Address landing's metrics are served on.")
+    series_tags: list[str] = Field(
+        default=[],
+        max_length=8,
+        description='Tags that tell series apart, besides service, region, team and provider, as JSON: ["feature"].',
+    )
     series_limit: int = Field(default=10_000, ge=1, description="Series per tenant; beyond it __other__.")
     allowed_lateness_seconds: float = Field(default=900, ge=0, description="A window is final this long after its end.")
     compress_after_days: int = Field(default=7, ge=1, description="Age at which TimescaleDB compresses events.")

@@ -229,7 +229,15 @@ def _replay(
         memory = None if window is None else ConflictMemory(window)
         for each in ids or pending(connection, code):
             now = datetime.now(UTC)
-            result = again(connection, each, decoder=decode_now, now=now, series=series, memory=memory)
+            result = again(
+                connection,
+                each,
+                decoder=decode_now,
+                now=now,
+                series=series,
+                series_tags=settings().series_tags,
+                memory=memory,
+            )
             counts[result.outcome] += 1
             if result.reason:
                 print(f"{each:>6} {result.outcome}: {result.reason}")

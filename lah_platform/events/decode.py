@@ -24,7 +24,7 @@ from lah_platform.events.money import money_problem
 from lah_platform.events.names import DIMENSION_TAGS, name_problem, tenant_problem
 from lah_platform.events.nested import NestedProblem, flatten
 from lah_platform.events.payloads import DATA_TYPE, SUBTYPE_OF, Payload
-from lah_platform.events.payloads.cost import Cost
+from lah_platform.events.payloads.cost import ApiCost, Cost
 from lah_platform.events.payloads.custom import Custom
 from lah_platform.events.rejection import UNKNOWN_TENANT, WHOLE_RECORD, Rejection, reject
 from lah_platform.events.versions import version_problem
@@ -44,6 +44,7 @@ _DATA: dict[str, msgspec.json.Decoder[Payload]] = {
 # Spares the attempt to read it as flat; where it does not match, that attempt fails and the nested one is next.
 _NESTED_START = b'{"common"'
 _DAY = timedelta(days=1)
+_NAME_FIELD: dict[type[Payload], str] = {Custom: "custom_type", ApiCost: "provider"}
 _NOT_RENAMED: dict[str, str] = {}
 
 
@@ -191,7 +192,7 @@ def _bookable(tenant: str, topic_tenant: str | None) -> str:
 
 def _payload_problem(payload: Payload, data: bytes) -> tuple[str, str] | None:
     """The first (field, reason) of what the types cannot say."""
-    name_field = "custom_type" if isinstance(payload, Custom) else "model_id"
+    name_field = _NAME_FIELD.get(type(payload), "model_id")
     name: str | None = getattr(payload, name_field, None)
     if name is not None and (problem := name_problem(name)):
         return name_field, problem

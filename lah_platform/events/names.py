@@ -2,7 +2,7 @@
 
 from lah_platform.events.payloads.quantities import MAX_NAME_BYTES
 
-DIMENSION_TAGS = ("service", "region", "team")
+DIMENSION_TAGS = ("service", "region", "team", "provider")
 """Tags that are dimensions of a series, besides `tenant`."""
 
 

@@ -97,10 +97,12 @@ def prepare(
     decoder: Decoder,
     received_at: datetime,
     lane: FastLane | None = None,
+    series_tags: Sequence[str] = (),
 ) -> Batch:
     """Decode `records`; `starts` gives the offset each of their partitions was read from.
 
-    With a `lane`, ordinary records take it, and `decoder` reads the others.
+    With a `lane`, ordinary records take it, and `decoder` reads the others; the lane's book then says what a series is,
+    else `series_tags` (see ShapeBook).
     """
     records = records if isinstance(records, Records) else Records.of(records)
     results: dict[int, Event | Rejection] = {}
@@ -110,7 +112,7 @@ def prepare(
         return result if isinstance(result, Event) else None
 
     if lane is None:
-        shapes, ordinary = ShapeBook(), None
+        shapes, ordinary = ShapeBook(series_tags), None
         rest: Sequence[int] = range(len(records))
     else:
         shapes, ordinary = lane.shapes, lane.read(records.values, received_at, learn)

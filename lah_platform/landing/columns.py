@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lah_platform.events.envelope import Event
-from lah_platform.landing.shapes import Shape, ShapeBook, event_key
+from lah_platform.landing.shapes import Shape, ShapeBook
 
 __all__ = ["EventColumns", "Integers", "UuidColumn", "at_us", "encode_tags", "from_us"]
 
@@ -78,7 +78,7 @@ class EventColumns:
         return cls(
             np.array(positions, np.int64),
             book.known,
-            np.array([book.of(event_key(event), event) for event in events], np.int64),
+            np.array(list(map(book.place, events)), np.int64),
             np.array([at_us(event.timestamp) for event in events], np.int64),
             UuidColumn.of([event.event_id for event in events]),
             UuidColumn.of([event.correlation_id for event in events]),

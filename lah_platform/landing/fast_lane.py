@@ -68,7 +68,7 @@ class FastLane:
     def __init__(self, shapes: ShapeBook, limits: Limits = DEFAULT_LIMITS) -> None:
         self.shapes = shapes
         self._limits = limits
-        self._tags = TagBook()
+        self._tags = TagBook(shapes.series_tags)
 
     def read(self, values: Sequence[bytes | None], now: datetime, learn: Callable[[int], Event | None]) -> EventColumns:
         """The ordinary records among `values`; every other is absent from `positions`.

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from msgspec import Meta
 
 from lah_platform.events.payloads import DATA_TYPE, STRUCTS
-from lah_platform.events.payloads.cost import MONEY_FIELDS
+from lah_platform.events.payloads.cost import MONEY_FIELDS, ApiCost
 from lah_platform.events.payloads.custom import Custom
 from lah_platform.landing.amounts import units_of_doubles
 
@@ -50,6 +50,7 @@ _NAME_FIELD: dict[type[Any], str] = {
         for struct in structs.values()
         if "model_id" in struct.__struct_fields__
     },
+    _PLAIN[ApiCost]: "provider",
     Custom: "custom_type",
 }
 _KEPT_FIELD = {

@@ -4,15 +4,14 @@ A fleet sends few shapes and many events, so what depends on the shape alone (va
 done once a shape.
 """
 
-from collections.abc import Hashable
-from typing import Any
+from collections.abc import Hashable, Sequence
 
 from lah_platform.events.envelope import Event
 from lah_platform.events.names import DIMENSION_TAGS
 from lah_platform.events.payloads import Payload
-from lah_platform.rollups.series import SeriesKey
+from lah_platform.rollups.series import SeriesKey, chosen_tags
 
-__all__ = ["Shape", "ShapeBook", "event_key"]
+__all__ = ["Shape", "ShapeBook"]
 
 _MOST_SHAPES = 20_000  # a producer that puts a request's id into a dimension makes a shape of every event
 
@@ -34,7 +33,7 @@ class Shape:
         "tenant",
     )
 
-    def __init__(self, event: Event) -> None:
+    def __init__(self, event: Event, series_tags: Sequence[str]) -> None:
         self.tenant = event.tenant
         self.source_module = event.source_module
         self.event_type = event.event_type
@@ -55,13 +54,20 @@ class Shape:
             service=tags.get("service", ""),
             region=tags.get("region", ""),
             team=tags.get("team", ""),
+            source_module=event.source_module,
+            provider=getattr(event.payload, "provider", None) or tags.get("provider", ""),
+            tags=chosen_tags(tags, series_tags),
         )
 
 
 class ShapeBook:
-    """Shapes by any key that determines them: each has its place in `known`, which grows until `tidy`."""
+    """Shapes by any key that determines them: each has its place in `known`, which grows until `tidy`.
 
-    def __init__(self) -> None:
+    `series_tags` names the tags that are dimensions of a series besides those every deployment has.
+    """
+
+    def __init__(self, series_tags: Sequence[str] = ()) -> None:
+        self.series_tags = series_tags
         self.known: list[Shape] = []
         self._places: dict[Hashable, int] = {}
         self.find = self._places.get
@@ -72,27 +78,27 @@ class ShapeBook:
         place = self._places.get(key)
         if place is None:
             place = self._places[key] = len(self.known)
-            self.known.append(Shape(event))
+            self.known.append(Shape(event, self.series_tags))
         return place
+
+    def place(self, event: Event) -> int:
+        """The place in `known` of the shape that `event` has."""
+        key = (
+            event.tenant,
+            event.source_module,
+            event.event_type,
+            event.subtype,
+            event.severity,
+            event.environment,
+            event.schema_version,
+            type(event.payload),
+            getattr(event.payload, "model_id", None) or getattr(event.payload, "provider", None),
+            *map(event.tags.get, (*DIMENSION_TAGS, *self.series_tags)),
+        )
+        return self.of(key, event)
 
     def tidy(self) -> None:
         """Between two batches: begin anew, with another `known`, when there are too many shapes."""
         if len(self.known) >= _MOST_SHAPES:
             self._places.clear()
             self.known = []
-
-
-def event_key(event: Event) -> tuple[Any, ...]:
-    """What determines an event's shape."""
-    return (
-        event.tenant,
-        event.source_module,
-        event.event_type,
-        event.subtype,
-        event.severity,
-        event.environment,
-        event.schema_version,
-        type(event.payload),
-        getattr(event.payload, "model_id", None),
-        *map(event.tags.get, DIMENSION_TAGS),
-    )

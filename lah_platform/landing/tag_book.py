@@ -17,7 +17,8 @@ _TAGS = msgspec.json.Decoder(dict[str, str])
 class TagBook:
     """Numbers combinations of the tags that are dimensions; a number is never given to another combination."""
 
-    def __init__(self) -> None:
+    def __init__(self, more_dimensions: Sequence[str] = ()) -> None:
+        self._dimensions = ("tenant", *DIMENSION_TAGS, *more_dimensions)
         self._known: dict[bytes, int] = {}
         self._numbers: dict[tuple[str | None, ...], int] = {}
         self._next = count()
@@ -39,7 +40,7 @@ class TagBook:
             tags = _TAGS.decode(raw)
         except msgspec.DecodeError:
             return UNREADABLE
-        dimensions = (tags.get("tenant"), *map(tags.get, DIMENSION_TAGS))
+        dimensions = tuple(map(tags.get, self._dimensions))
         number = self._numbers.get(dimensions)
         if number is None:
             number = self._numbers[dimensions] = next(self._next)

@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-__all__ = ["MAX_MAGNITUDE", "MEASURES", "METRICS", "NUMBER_OF", "Exactness", "Kind", "Measure", "Metric", "metric"]
+__all__ = [
+    "KIND_MEASURES",
+    "MAX_MAGNITUDE",
+    "MEASURES",
+    "METRICS",
+    "NUMBER_OF",
+    "Exactness",
+    "Kind",
+    "Measure",
+    "Metric",
+    "metric",
+]
 
 Kind = Literal["counter", "gauge", "histogram", "summary"]
 Exactness = Literal["float", "integer", "decimal"]
@@ -33,6 +44,17 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
 """How each measure of two windows makes the measure of both: it `adds`, takes the `extreme`, or is `derived`
 from merged moments and histograms and must never be combined itself (an average of averages is wrong)."""
 
+KIND_MEASURES: Mapping[Kind, frozenset[str]] = MappingProxyType(
+    {
+        "counter": frozenset(MEASURES),
+        "gauge": frozenset(MEASURES) - {"sum"},
+        "histogram": frozenset(MEASURES),
+        "summary": frozenset(MEASURES) - {"sum", "stddev", "p50", "p95", "p99"},
+    }
+)
+"""The measures that mean something: levels do not add, and what a producer has aggregated says nothing of the spread
+of what it aggregated."""
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -54,6 +76,10 @@ class Metric:
     @property
     def is_exact(self) -> bool:
         return self.exactness != "float"
+
+    @property
+    def measures(self) -> frozenset[str]:
+        return KIND_MEASURES[self.kind]
 
 
 METRICS: tuple[Metric, ...] = (
@@ -83,7 +109,7 @@ METRICS: tuple[Metric, ...] = (
         "total_tokens", "tokens", "counter", "total_tokens", "token_usage", "integer", "Tokens of prompt and completion"
     ),
     Metric("cost_usd", "USD", "counter", "cost_usd", None, "decimal", "Cost as the producer reported it"),
-    Metric("score", "1", "gauge", "score", None, "float", "Score as reported, on the producer's scale"),
+    Metric("score", "1", "summary", "score", None, "float", "Score as reported, on the producer's scale"),
 )
 NUMBER_OF: Mapping[str, int] = MappingProxyType({metric.name: number for number, metric in enumerate(METRICS)})
 """Each metric's place in METRICS, by its name."""

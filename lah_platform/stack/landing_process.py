@@ -103,7 +103,7 @@ def _loop(settings: Settings, source: KafkaSource, landing: ObservedLanding) -> 
         source,
         landing,
         decoder=decode_now,
-        lane=FastLane(ShapeBook()),
+        lane=FastLane(ShapeBook(settings.series_tags)),
         clock=_now,
         sleep=landing.wait,
         batch_rows=settings.batch_rows,

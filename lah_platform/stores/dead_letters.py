@@ -68,6 +68,7 @@ def replay(
     decoder: Decoder,
     now: datetime,
     series: SeriesBook,
+    series_tags: Sequence[str] = (),
     memory: ConflictMemory | None = None,
 ) -> Replayed:
     """Decode the kept bytes again and store the event, in one transaction with the ledger's move.
@@ -82,7 +83,7 @@ def replay(
         return Replayed(dead_letter_id, "dead_lettered", f"{result.field}: {result.reason}")
     source = Partition(letter["topic"], letter["topic_id"], letter["partition"])
     records = Records.of([Record(source, letter["record_offset"], None, letter["raw"])])
-    book = ShapeBook()
+    book = ShapeBook(series_tags)
     events = EventColumns.of([result], [0], book)
     shape = events.shape(0)
     ids = {shape: series.ids(connection, {shape.series})[shape.series]}

@@ -59,9 +59,16 @@ class DirectDoor:
     """Lands records itself, as topic `rest`, with a slot of its own as partition; commits before it answers."""
 
     def __init__(
-        self, url: str, *, decoder: Decoder, series_limit: int = 10_000, strict_window: timedelta | None = None
+        self,
+        url: str,
+        *,
+        decoder: Decoder,
+        series_limit: int = 10_000,
+        series_tags: Sequence[str] = (),
+        strict_window: timedelta | None = None,
     ) -> None:
         self._decoder = decoder
+        self._series_tags = series_tags
         self._landing = PostgresLanding(
             url, series_limit=series_limit, strict_window=strict_window, application_name="lah-rest"
         )
@@ -78,6 +85,7 @@ class DirectDoor:
                     {partition: start},
                     decoder=self._decoder,
                     received_at=datetime.now(UTC),
+                    series_tags=self._series_tags,
                 )
                 try:
                     landed = land_or_bisect(self._landing, batch)

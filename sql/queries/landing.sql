@@ -59,17 +59,24 @@ select pg_advisory_xact_lock(hashtextextended('lah.series', hashtext(%(tenant)s)
 -- name: find_series
 -- The id of one combination of dimensions, if it has one.
 select series_id from series
-where tenant = %(tenant)s and event_type = %(event_type)s and subtype = %(subtype)s and model = %(model)s
-  and environment = %(environment)s and service = %(service)s and region = %(region)s and team = %(team)s
+where tenant = %(tenant)s
+  and lah_series_digest(event_type, subtype, model, environment, service, region, team, source_module, provider, tags)
+    = lah_series_digest(%(event_type)s, %(subtype)s, %(model)s, %(environment)s, %(service)s, %(region)s, %(team)s,
+                        %(source_module)s, %(provider)s, %(tags)s::jsonb)
 
 -- name: find_all_series
 -- Positions (from 1) of the combinations that have an id, with it.
 select k.position, s.series_id
 from unnest(%(tenant)s::text[], %(event_type)s::text[], %(subtype)s::text[], %(model)s::text[], %(environment)s::text[],
-            %(service)s::text[], %(region)s::text[], %(team)s::text[])
-    with ordinality as k (tenant, event_type, subtype, model, environment, service, region, team, position)
-join series s on s.tenant = k.tenant and s.event_type = k.event_type and s.subtype = k.subtype and s.model = k.model
-    and s.environment = k.environment and s.service = k.service and s.region = k.region and s.team = k.team
+            %(service)s::text[], %(region)s::text[], %(team)s::text[], %(source_module)s::text[],
+            %(provider)s::text[], %(tags)s::jsonb[])
+    with ordinality as k (tenant, event_type, subtype, model, environment, service, region, team, source_module,
+                          provider, tags, position)
+join series s on s.tenant = k.tenant
+  and lah_series_digest(s.event_type, s.subtype, s.model, s.environment, s.service, s.region, s.team, s.source_module,
+                        s.provider, s.tags)
+    = lah_series_digest(k.event_type, k.subtype, k.model, k.environment, k.service, k.region, k.team, k.source_module,
+                        k.provider, k.tags)
 
 -- name: count_series
 -- How many series a tenant has.
@@ -77,8 +84,9 @@ select count(*) from series where tenant = %(tenant)s
 
 -- name: add_series
 -- Give a combination of dimensions its id.
-insert into series (tenant, event_type, subtype, model, environment, service, region, team)
-values (%(tenant)s, %(event_type)s, %(subtype)s, %(model)s, %(environment)s, %(service)s, %(region)s, %(team)s)
+insert into series (tenant, event_type, subtype, model, environment, service, region, team, source_module, provider, tags)
+values (%(tenant)s, %(event_type)s, %(subtype)s, %(model)s, %(environment)s, %(service)s, %(region)s, %(team)s,
+        %(source_module)s, %(provider)s, %(tags)s::jsonb)
 returning series_id
 
 -- name: dead_letters

@@ -31,7 +31,8 @@ limit %(limit)s
 -- name: metrics
 -- Rollup rows of one metric, oldest first, whose bucket starts in [from, to); {view} is the window's.
 select bucket_start, bucket_end, tenant, event_type, subtype, model, environment, service, region, team, series_id,
-       metric, count, sum, avg, min, max, stddev, p50, p95, p99, revision, computed_at, is_final
+       source_module, provider, tags, metric, count, sum, avg, min, max, stddev, p50, p95, p99, revision, computed_at,
+       is_final, is_live
 from {view}
 where metric = %(metric)s
   and bucket_start >= %(from)s and bucket_start < %(to)s
@@ -44,6 +45,9 @@ where metric = %(metric)s
   and (%(service)s::text is null or service = %(service)s::text)
   and (%(region)s::text is null or region = %(region)s::text)
   and (%(team)s::text is null or team = %(team)s::text)
+  and (%(source_module)s::text is null or source_module = %(source_module)s::text)
+  and (%(provider)s::text is null or provider = %(provider)s::text)
+  and (%(tags)s::jsonb is null or tags @> %(tags)s::jsonb)
 order by bucket_start, series_id
 limit %(limit)s
 

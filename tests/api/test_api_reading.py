@@ -209,6 +209,23 @@ def test_every_window_is_served_under_its_name_and_the_month_under_both(get: Get
         assert row["bucket_start"] < row["bucket_end"]
 
 
+def test_an_answer_holds_the_measures_that_mean_something_for_the_metrics_kind(get: Get, served: Api) -> None:
+    page = get("/api/v1/metrics", window="1h", metric="score")
+    assert (page["kind"], [set(row["measures"]) for row in page["items"]]) == ("summary", [])
+    assert get("/api/v1/metrics", window="1h", metric="requests_per_second", measures="avg,p95")["kind"] == "gauge"
+    for name, measure in (("score", "p95"), ("requests_per_second", "sum")):
+        problem = _problem(served, "/api/v1/metrics", window="1h", metric=name, measures=f"count,{measure}")
+        assert (problem["field"], f"`{measure}` means nothing" in problem["detail"]) == ("measures", True)
+
+
+def test_series_are_found_by_producer_provider_and_tag(get: Get) -> None:
+    (row,) = get("/api/v1/metrics", window="1h", metric="latency_ms")["items"]
+    assert (row["source_module"], row["provider"], row["tags"], row["is_live"]) == ("llm-observatory", "", {}, False)
+    for found, filters in [(1, {"provider": ""}), (0, {"provider": "x"}), (0, {"tag": "feature:x"})]:
+        asked = {"source_module": row["source_module"]} | filters
+        assert len(get("/api/v1/metrics", window="1h", metric="latency_ms", **asked)["items"]) == found
+
+
 def test_only_the_measures_asked_for_are_answered_and_exact_sums_are_decimal_strings(get: Get) -> None:
     page = get("/api/v1/metrics", window="1h", metric="cost_usd", measures="sum,count")
     assert page["items"][0]["measures"] == {"sum": "0.000001", "count": 1}

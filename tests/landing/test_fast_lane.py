@@ -112,10 +112,19 @@ _CLOSE_CALLS = [
     _altered("latency") + b"x",
 ]
 
+_SERIES_TAGS = ["feature", "a"]
+
 
 def _batch(values: list[bytes | None], lane: FastLane | None) -> Batch:
     records = [Record(_P, i, None, value) for i, value in enumerate(values)]
-    return prepare(records, {_P: 0}, decoder=lambda raw, now: decode(raw, now=now), received_at=NOW, lane=lane)
+    return prepare(
+        records,
+        {_P: 0},
+        decoder=lambda raw, now: decode(raw, now=now),
+        received_at=NOW,
+        lane=lane,
+        series_tags=_SERIES_TAGS,
+    )
 
 
 def _content(batch: Batch) -> dict[int, Any]:
@@ -163,7 +172,7 @@ _any_record = st.one_of(
 @example(_CLOSE_CALLS)
 def test_the_fast_lane_reads_and_refuses_what_the_contract_reads_and_refuses(values: list[bytes | None]) -> None:
     expected = _content(_batch(values, None))
-    lane = FastLane(ShapeBook())
+    lane = FastLane(ShapeBook(_SERIES_TAGS))
     for _ in range(2):  # the second time every shape is known
         assert _content(_batch(values, lane)) == expected
 
@@ -190,14 +199,14 @@ def _cut_elsewhere(draw: st.DrawFn) -> list[bytes | None]:
 @example([_altered("latency") + _altered("latency"), b"", _altered("latency")])
 @example([_altered("latency") + _altered("latency"), b" ", _altered("latency")])
 def test_messages_that_are_json_only_together_are_refused(values: list[bytes | None]) -> None:
-    lane = FastLane(ShapeBook())
+    lane = FastLane(ShapeBook(_SERIES_TAGS))
     _batch([_altered("latency"), _altered("token_cost")], lane)  # their shapes are known
     assert _content(_batch(values, lane)) == _content(_batch(values, None))
 
 
 def test_ordinary_records_do_take_the_fast_lane() -> None:
     values = [_ascii(to_wire(flat_example(subtype))) for subtype in EXAMPLE_DATA]
-    lane = FastLane(ShapeBook())
+    lane = FastLane(ShapeBook(_SERIES_TAGS))
     lane.read(values, NOW, lambda i: decode(values[i], now=NOW))  # type: ignore[arg-type, return-value]
     assert len(lane.read(values, NOW, lambda i: pytest.fail(f"{values[i]!r} was read by itself"))) == len(values)
 
@@ -213,7 +222,7 @@ def test_what_the_contract_reads_is_what_stands_in_the_table(
     connection.execute("truncate events, ledger, landing_batches, landing_offsets, rollup_partial_sets, series")
     values: list[bytes | None] = [_ascii(to_wire(tree)) for tree in trees]
     events = {event.event_id: event for raw in values if isinstance(event := decode(raw, now=NOW), Event)}
-    lane = FastLane(ShapeBook()) if by_column else None
+    lane = FastLane(ShapeBook(_SERIES_TAGS)) if by_column else None
     store = PostgresLanding(database)
     store.adopt(_P, 0)
     store.land(_batch(values, lane))

@@ -1,5 +1,7 @@
 """Landing into a real PostgreSQL: once, counted, and all or nothing."""
 
+import random
+import string
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -185,6 +187,42 @@ def test_past_a_tenants_limit_new_series_share_one_and_nothing_is_lost(database:
         " group by 1, 2 order by 1, 2"
     ).fetchall()
     assert rows == [("acme", "__other__", 3), ("acme", "env0", 1), ("acme", "env1", 1), ("globex", "production", 1)]
+
+
+def test_producer_provider_and_the_tags_a_deployment_chose_tell_series_apart(
+    database: str, connection: Connection
+) -> None:
+    cost = {"payload_type": "cost", "data": api_cost("1.5")}
+    tags = {"tenant": "acme", "provider": "openai", "feature": "search", "user": "u1"}
+    records = [
+        message(1, tags=tags),
+        message(2, tags=tags | {"user": "u2"}),
+        message(3, tags=tags | {"feature": "f" * 300}),
+        message(4, tags=tags, source_module="llm-registry"),
+        message(5, tags=tags, event_type="cost", payload=cost),  # its payload knows better who the provider is
+    ]
+    with closing(PostgresLanding(database)) as store:
+        at = [Record(_P0, store.adopt(_P0, 0) + i, None, record) for i, record in enumerate(records)]
+        chosen = ["feature", "missing"]
+        store.land(prepare(at, {_P0: 0}, decoder=decode_now, received_at=NOW, series_tags=chosen))
+    rows = connection.execute(
+        "select s.source_module, s.provider, s.tags, count(*) from events join series s using (series_id)"
+        " group by s.series_id order by min(record_offset)"
+    ).fetchall()
+    assert rows == [
+        ("llm-observatory", "openai", {"feature": "search"}, 2),
+        ("llm-observatory", "openai", {"feature": "__other__"}, 1),
+        ("llm-registry", "openai", {"feature": "search"}, 1),
+        ("llm-observatory", "p", {"feature": "search"}, 1),
+    ]
+
+
+def test_a_series_may_have_names_of_any_allowed_length(store: PostgresLanding, connection: Connection) -> None:
+    names = iter(random.Random(7).choices(string.ascii_letters, k=256) for _ in range(6))  # no page compresses them
+    tags = {tag: "".join(next(names)) for tag in ("tenant", "service", "region", "team", "provider")}
+    store.adopt(_P0, 0)
+    store.land(_batch(_P0, 0, [message(1, tags=tags), message(2, tags=tags, environment="".join(next(names)))]))
+    assert connection.execute("select count(distinct series_id) from events").fetchone() == (2,)
 
 
 def test_a_batch_with_a_repeat_and_an_event_of_a_day_that_retention_dropped_lands_whole(

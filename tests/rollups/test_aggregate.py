@@ -294,5 +294,5 @@ def test_an_unknown_metric_is_refused_with_the_names_that_exist() -> None:
 
 
 def test_combinations_beyond_the_limit_share_one_series_of_their_tenant() -> None:
-    assert overflow_key("acme") == SeriesKey("acme", *[OTHER] * 7)
+    assert overflow_key("acme") == SeriesKey("acme", *[OTHER] * 9, tags="{}")
     assert overflow_key("acme") != overflow_key("globex")

@@ -39,11 +39,11 @@ def add_series(connection: Connection, **dimensions: str) -> int:
     """The id of the series with these dimensions; it is added when it is not there."""
     values = _SERIES | dimensions
     names = sql.SQL(", ").join(map(sql.Identifier, values))
-    statement = sql.SQL(
-        "insert into series ({names}) values ({values}) on conflict ({names}) do update set tenant = excluded.tenant"
-        " returning series_id"
-    ).format(names=names, values=sql.SQL(", ").join(map(sql.Placeholder, values)))
-    row = connection.execute(statement, values).fetchone()
+    placeholders = sql.SQL(", ").join(map(sql.Placeholder, values))
+    added = sql.SQL("insert into series ({}) values ({}) on conflict do nothing").format(names, placeholders)
+    connection.execute(added, values)
+    found = sql.SQL("select series_id from series where ({}) = ({})").format(names, placeholders)
+    row = connection.execute(found, values).fetchone()
     assert row is not None
     return int(row[0])
 

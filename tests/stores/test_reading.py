@@ -10,6 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from psycopg import errors
 
+from lah_platform.rollups.metrics import METRICS
 from lah_platform.rollups.windows import WINDOWS
 from lah_platform.stores.landing import PostgresLanding
 from lah_platform.stores.postgres import Connection
@@ -119,6 +120,13 @@ def _one(connection: Connection, statement: str) -> tuple[Any, ...]:
     row = connection.execute(statement.encode()).fetchone()
     assert row is not None
     return row
+
+
+def test_sql_knows_the_registry_of_metrics(connection: Connection) -> None:
+    rows = connection.execute("select metric, unit, kind, measures, description from metrics").fetchall()
+    assert {(*row[:3], frozenset(row[3]), row[4]) for row in rows} == {
+        (each.name, each.unit, each.kind, each.measures, each.description) for each in METRICS
+    }
 
 
 def test_a_tenant_s_watermarks_say_how_far_it_is_and_what_waits(database: str, connection: Connection) -> None:

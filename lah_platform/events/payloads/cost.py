@@ -31,7 +31,7 @@ class TokenCost(Cost, tag="token_cost", frozen=True, kw_only=True):
 
 
 class ApiCost(Cost, tag="api_cost", frozen=True, kw_only=True):
-    provider: str
+    provider: Name
     api_endpoint: str
     request_count: Count
     cost_per_request: Money
