@@ -28,6 +28,7 @@ from psycopg import sql
 from benchmarks.landing_peers import PeerMissing, environment
 from benchmarks.landing_prepared import PARTITION, SeriesIds, records_of
 from benchmarks.report import progress, report, seconds_of
+from benchmarks.rollups_late import by_touched_windows, late_event_ms
 from benchmarks.rollups_sql import continuous_aggregates, plain_sql
 from benchmarks.rollups_workload import generate
 from lah_platform.landing.batch import prepare
@@ -45,13 +46,11 @@ from lah_platform.stores.partial_sets import SET_COLUMNS, partial_copy
 from lah_platform.stores.postgres import Connection, connect
 from lah_platform.stores.queries import queries
 from lah_platform.stores.rollups import recompute_days, tick
-from tests.landing.messages import message
 
 _BATCH_ROWS = 20_000
 _SEED = 20260531
 _START = datetime(2026, 5, 31, 23, 50, tzinfo=UTC)  # a Sunday: a day, a week and a month end ten minutes later
 _SERIES_LIMIT = 100_000
-_LATE_DAYS = (0, 1, 3, 10, 40, 100, 200, 300)
 _LEFT_SECONDS = 45.0
 
 
@@ -156,24 +155,6 @@ def _first_pass(connection: Connection) -> float:
     return seconds_of(lambda: recompute_days(connection, _START.date(), end, now=datetime.now(UTC)))
 
 
-def _late_events(url: str) -> tuple[float, float]:
-    """Milliseconds of a tick after one late event, median and most over several ages; RuntimeError when it wrote more
-    than its own windows."""
-    taken = []
-    with closing(PostgresLanding(url, series_limit=_SERIES_LIMIT)) as store, connect(url) as connection:
-        for number, days in enumerate(_LATE_DAYS * 3):
-            at = store.adopt(PARTITION, 0)
-            late = message(number, minutes_ago=60 * 24 * days + 5)
-            received_at = datetime.now(UTC)
-            store.land(prepare(records_of([late], at), {PARTITION: at}, decoder=decode_now, received_at=received_at))
-            started = time.perf_counter()
-            done = tick(connection, now=received_at)
-            taken.append((time.perf_counter() - started) * 1000)
-            if set(done.rows.values()) != {done.partials}:
-                raise RuntimeError(f"one late event of {done.partials} metrics wrote {done.rows}")
-    return statistics.median(taken), max(taken)
-
-
 def _shares_of_raw(connection: Connection) -> tuple[float, float]:
     """Bytes of 1m and of all rollup tables, as shares of the bytes of events, indexes included."""
 
@@ -251,7 +232,8 @@ def _run(server: Server, chosen: argparse.Namespace, folder: Path) -> None:
             scores["timescaledb_has_percentiles"] = float(has_percentiles)
         else:
             progress("skipped timescaledb: the server does not offer the extension")
-        scores["late_event_ms"], scores["late_event_most_ms"] = _late_events(url)
+        scores["late_event_ms"], scores["late_event_most_ms"] = late_event_ms(url)
+        scores |= by_touched_windows(url)
         if chosen.quick:
             progress("skipped sql: it takes minutes")
         else:

@@ -25,8 +25,16 @@ def roll_up(minutes: Aggregates) -> dict[str, Aggregates]:
     """Every window's groups by the window's name, each made of its source's; of `minutes` there is one a group."""
     levels: dict[str, Aggregates] = {}
     for each in WINDOWS:
-        levels[each.name] = minutes if each.source is None else merge(levels[each.source.name], each)
+        levels[each.name] = minutes if each.source is None else _longer(levels[each.source.name], each)
     return levels
+
+
+def _longer(groups: Aggregates, to: Window) -> Aggregates:
+    """Merge groups of which there is one a bucket: nothing meets where each bucket of `to` holds one of theirs."""
+    starts = np.unique(groups.starts_us)
+    if len(np.unique(to.floor_us(starts))) == len(starts):
+        return groups.starting(to.floor_us(groups.starts_us))
+    return merge(groups, to)
 
 
 def merge(parts: Aggregates, to: Window) -> Aggregates:
@@ -93,13 +101,14 @@ def codes_of(columns: Sequence[Array], *, most: int) -> npt.NDArray[np.int64]:
     codes = np.zeros(len(columns[0]), np.int64)
     span = 1
     for column in columns:
-        dense = column - column.min()
-        values = int(dense.max()) + 1
+        least = int(column.min())
+        values = int(column.max()) - least + 1
         if span * values >= most:
-            dense = np.unique(column, return_inverse=True)[1]
-            codes = np.unique(codes, return_inverse=True)[1]
-            values, span = int(dense.max()) + 1, int(codes.max()) + 1
-        codes = codes * values + dense
+            column, codes = (np.unique(each, return_inverse=True)[1] for each in (column, codes))
+            least, values, span = 0, int(column.max()) + 1, int(codes.max()) + 1
+        codes *= values
+        codes += column
+        codes -= least
         span *= values
     return codes
 
@@ -111,6 +120,9 @@ def starts_of_runs(ordered: Array) -> npt.NDArray[np.intp]:
 
 def exactly_summable(integers: Array) -> Array:
     """The same as int64, or as Python integers where a sum might not fit."""
-    if integers.dtype != object and np.abs(integers.astype(np.float64)).sum() >= _SURELY_FITS:
-        return integers.astype(object)
-    return integers
+    if integers.dtype == object or not len(integers):
+        return integers
+    most = max(-int(integers.min()), int(integers.max()))  # cheaper to ask than the sum, and mostly answer enough
+    if most * len(integers) < _SURELY_FITS or np.abs(integers.astype(np.float64)).sum() < _SURELY_FITS:
+        return integers
+    return integers.astype(object)

@@ -59,7 +59,9 @@ def aggregate(parts: Sequence[MetricValues]) -> Aggregates:
     minutes = np.concatenate([part.times_us for part in parts]) // _MINUTE_US
     metric_of = np.repeat([NUMBER_OF[part.metric.name] for part in parts], [len(part.values) for part in parts])
     codes = codes_of([metric_of, series_ids, minutes], most=_MOST_CODES)
-    sort_keys = codes * KEY_SPAN + (keys(doubles) + KEY_SPAN // 2)
+    sort_keys = keys(doubles)
+    sort_keys += KEY_SPAN // 2
+    sort_keys += codes * KEY_SPAN
     order = np.argsort(sort_keys)  # five times as fast as the stable kind
     sort_keys, doubles = sort_keys[order], doubles[order]
     buckets = starts_of_runs(sort_keys)
