@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import Depends, FastAPI
 
-from api import backfills, events, evidence, ingest, monitoring, reference, signals, tables
+from api import backfills, events, evidence, ingest, monitoring, reference, signals, tables, timeseries
 from api.access import authorise, check_declared
 from api.headers import SecurityHeaders
 from api.openapi import TITLE, build_document, query_parameters
@@ -57,7 +57,7 @@ def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
     )
     app.state.services = services
     app.state.submissions = 0
-    for part in (ingest, events, tables, signals, evidence, backfills, monitoring, reference):
+    for part in (ingest, events, tables, timeseries, signals, evidence, backfills, monitoring, reference):
         part.add_routes(app)
     add_handlers(app)
     app.add_middleware(SecurityHeaders)

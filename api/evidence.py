@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 
 from api.access import Caller
 from api.examples import REPORT_ID
+from api.formats import JSON, quality
 from api.lists import read_page
 from api.models import Page
 from api.models_operations import Check, DeadLetter, ReportContent, ReportRow
@@ -46,7 +47,7 @@ def get_report(
     if found is None:
         raise Problem("not-found", f"There is no report {report_id}", field="report_id", advice="List them first")
     html, content = found.pop("html"), found.pop("content")
-    if _prefers_html(accept):
+    if quality(accept, "text/html") > quality(accept, JSON.media_type):
         return HTMLResponse(html, headers={"Vary": "Accept", "Content-Security-Policy": _REPORT_POLICY})
     body = msgspec.json.encode({**found, "content": msgspec.Raw(content.encode())})
     return Response(body, media_type="application/json", headers={"Vary": "Accept"})
@@ -105,23 +106,3 @@ def _dead_letter(found: Row) -> Row:
         except UnicodeDecodeError:
             encoded = base64.b64encode(raw).decode()
     return {**found, "raw_text": text, "raw_base64": encoded}
-
-
-def _prefers_html(accept: str) -> bool:
-    """Whether `Accept` (RFC 9110, 12.5.1) ranks text/html above application/json; JSON wins a tie."""
-    return _quality(accept, "text", "html") > _quality(accept, "application", "json")
-
-
-def _quality(accept: str, kind: str, subtype: str) -> float:
-    best = (-1, 0.0)  # the most specific range that matches decides, then its q
-    for part in accept.lower().split(","):
-        name, *parameters = (piece.strip() for piece in part.split(";"))
-        specificity = {f"{kind}/{subtype}": 2, f"{kind}/*": 1, "*/*": 0}.get(name)
-        if specificity is None:
-            continue
-        quality = next((piece[2:] for piece in parameters if piece.startswith("q=")), "1")
-        try:
-            best = max(best, (specificity, float(quality)))
-        except ValueError:
-            continue
-    return best[1]

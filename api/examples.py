@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from lah_platform.events.examples import example_envelope, flat_example, nested_example
 
-__all__ = ["BACKFILL", "BACKFILL_ID", "BATCH", "EVENTS", "EVENT_ID", "REPORT_ID"]
+__all__ = ["BACKFILL", "BACKFILL_ID", "BATCH", "EVENTS", "EVENT_ID", "REPORT_ID", "TIMESERIES"]
 
 EVENT_ID: Final[str] = example_envelope("latency")["event_id"]
 REPORT_ID: Final = "3e0b3c35-95f7-4ef5-9f27-0d1a5c8f3f10"
@@ -22,3 +22,32 @@ EVENTS: Final[dict[str, Any]] = {
 }
 BATCH: Final[dict[str, Any]] = {"three events": list(EVENTS.values())}
 BACKFILL: Final[dict[str, Any]] = {"a month": {"table": "cost_daily", "from": "2026-01-01", "to": "2026-01-31"}}
+TIMESERIES: Final[dict[str, Any]] = {
+    "latency of each service by the hour": {
+        "metric": "latency_ms",
+        "from": "2026-01-31T00:00:00Z",
+        "to": "2026-02-01T00:00:00Z",
+        "window": "1h",
+        "fields": ["count", "mean", "p95"],
+        "group_by": ["service"],
+        "filters": [{"dimension": "environment", "value": "production"}],
+    },
+    "dearest models of a month": {
+        "metric": "cost_usd",
+        "from": "2026-01-01T00:00:00Z",
+        "to": "2026-02-01T00:00:00Z",
+        "fields": ["sum"],
+        "group_by": ["model"],
+        "filters": [{"dimension": "model", "operator": "regex", "value": "^(gpt|claude)-"}],
+        "order": ["-sum"],
+        "limit": 10,
+    },
+    "a gap-free chart": {
+        "metric": "latency_ms",
+        "from": "2026-01-31T07:00:00Z",
+        "to": "2026-01-31T09:30:00Z",
+        "window": "15m",
+        "fields": ["rate", "median", "max"],
+        "fill": "zero",
+    },
+}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from api.access import PUBLIC, ROUTES, roles_with
 from api.problems import MEDIA_TYPE, ProblemDetails
 from lah_platform.events.json_schema import wire_schema
 
-__all__ = ["EVENT_SCHEMA", "TITLE", "build_document", "json_body", "query_parameters"]
+__all__ = ["EVENT_SCHEMA", "TITLE", "build_document", "json_body", "query_parameters", "server_version"]
 
 _SCHEMAS: Final = "#/components/schemas/"
 EVENT_SCHEMA: Final = {"$ref": f"{_SCHEMAS}Event"}
@@ -47,7 +48,7 @@ def build_document(app: FastAPI) -> dict[str, Any]:
     """The whole document of `app`."""
     document = get_openapi(
         title=TITLE,
-        version=_version(),
+        version=server_version(),
         description=_DESCRIPTION,
         routes=app.routes,
         tags=[{"name": name, "description": text} for name, text in _TAGS],
@@ -60,6 +61,7 @@ def build_document(app: FastAPI) -> dict[str, Any]:
     problem = {MEDIA_TYPE: {"schema": {"$ref": f"{_SCHEMAS}ProblemDetails"}}}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
+            schemas.update(_definitions(operation))
             operation["responses"].pop("422", None)
             operation["responses"]["default"] = {"description": "A problem (RFC 9457).", "content": problem}
             permission = ROUTES[(method.upper(), path)]
@@ -71,7 +73,15 @@ def build_document(app: FastAPI) -> dict[str, Any]:
     return document
 
 
-def _version() -> str:
+def _definitions(operation: Mapping[str, Any]) -> dict[str, Any]:
+    """What the schemas of a body refer to, taken out of them, for where OpenAPI keeps such."""
+    content = operation.get("requestBody", {}).get("content", {})
+    return {name: each for body in content.values() for name, each in body["schema"].pop("$defs", {}).items()}
+
+
+@cache
+def server_version() -> str:
+    """The version that answers."""
     try:
         return version("llm-analytics-hub")
     except PackageNotFoundError:  # run from a checkout that was not installed

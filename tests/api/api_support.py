@@ -19,6 +19,7 @@ from lah_platform.events.decode import decode
 from lah_platform.events.envelope import Event
 from lah_platform.events.examples import EXAMPLE_DATA, flat_example
 from lah_platform.events.rejection import Rejection
+from lah_platform.rollups.histogram import key
 from lah_platform.rollups.windows import WINDOWS
 from lah_platform.settings import Settings
 from lah_platform.stores.doors import DirectDoor
@@ -102,9 +103,9 @@ def _seed_tables(connection: Connection, tenant: str, place: int) -> None:
         bucket = window.floor(start)
         connection.execute(
             f"insert into {window.table} values (%s, %s, 'latency_ms', 2, 469, null, 234, 235, 234.5, 0.5, 234, 235,"
-            " 235, '{}', '{}', 1, %s), (%s, %s, 'cost_usd', 1, null, 0.000001, 1e-6, 1e-6, 1e-6, 0, 1e-6, 1e-6, 1e-6,"
-            " '{}', '{}', 1, %s)",
-            [bucket, series_id, NOW, bucket, series_id, NOW],
+            " 235, %s, '{2}', 1, %s), (%s, %s, 'cost_usd', 1, null, 0.000001, 1e-6, 1e-6, 1e-6, 0, 1e-6, 1e-6, 1e-6,"
+            " %s, '{1}', 1, %s)",
+            [bucket, series_id, [key(234.0)], NOW, bucket, series_id, [key(1e-6)], NOW],
         )
     connection.execute(
         "insert into anomalies values (%s, %s, %s, 'latency_ms', '1h', 'spike', 'mad', %s, %s, %s, 0.7, 200, 900, 12,"

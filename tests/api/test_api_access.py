@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from api.access import PUBLIC, ROLES, ROUTES, check_declared
 from api.app import create_app
-from api.examples import BACKFILL, BACKFILL_ID, EVENT_ID, EVENTS, REPORT_ID
+from api.examples import BACKFILL, BACKFILL_ID, EVENT_ID, EVENTS, REPORT_ID, TIMESERIES
 from lah_platform.stores.keys import EVERY_TENANT, create_key, revoke_key
 from lah_platform.stores.postgres import connect
 
@@ -17,6 +17,7 @@ _BODIES: dict[str, Any] = {
     "/api/v1/events": EVENTS["flat spelling"],
     "/api/v1/events/batch": [EVENTS["flat spelling"]],
     "/api/v1/backfills": BACKFILL["a month"],
+    "/api/v1/timeseries/query": TIMESERIES["a gap-free chart"],
 }
 _PRIVATE = [(method, path, needed) for (method, path), needed in ROUTES.items() if needed != PUBLIC]
 

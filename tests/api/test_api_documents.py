@@ -36,6 +36,7 @@ GET /ready: 200 503
 POST /api/v1/backfills: 202
 POST /api/v1/events/batch: 200 202
 POST /api/v1/events: 200 202
+POST /api/v1/timeseries/query: 200 304
 """
 
 
@@ -93,7 +94,7 @@ def test_every_example_request_is_answered_as_the_document_says(seeded: Api, doc
                 assert not _errors(documented[kind]["schema"], answer.json(), document), address
                 assert answer.json().get("items") != [], f"the example of {address} finds nothing"
             executed += 1
-    assert executed == len(ROUTES) + 2  # three examples of an event
+    assert executed == len(ROUTES) + 4  # three examples of an event, and of a query
 
 
 def test_every_example_body_is_as_its_schema_says(document: dict[str, Any]) -> None:
@@ -105,7 +106,7 @@ def test_every_example_body_is_as_its_schema_says(document: dict[str, Any]) -> N
                 continue
             assert not _errors(content["schema"], example["value"], document), (path, name)
             checked += 1
-    assert checked == 3
+    assert checked == 6
 
 
 def test_every_parameter_and_every_route_is_described(document: dict[str, Any]) -> None:
