@@ -5,7 +5,7 @@ Belongs here: parsing a size, where its buckets start and end, and which stored 
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -56,17 +56,18 @@ class Bucket:
 
     def count(self, from_us: int, to_us: int) -> int:
         """How many buckets have a part in [from, to)."""
-        ends = np.array([from_us, to_us - 1])
-        first, last = _months_of(ends) // self.months if self.months else (ends - self.origin_us) // self.length_us
-        return int(last - first) + 1
+        first, last = self.floor_us(np.array([from_us, to_us - 1]))
+        if self.months:
+            first, last = _months_of(np.array([first, last]))
+        return int(last - first) // (self.months or self.length_us) + 1
 
     def starts_us(self, from_us: int, to_us: int) -> npt.NDArray[np.int64]:
         """The starts of those, ascending."""
-        first, *_ = self.floor_us(np.array([from_us]))
-        steps = np.arange(self.count(from_us, to_us))
+        first = self.floor_us(np.array([from_us]))
+        steps = np.arange(self.count(from_us, to_us), dtype=np.int64)
         if not self.months:
             return first + steps * self.length_us
-        return _starts_of(_months_of(np.array([first])) + steps * self.months)
+        return _starts_of(_months_of(first) + steps * self.months)
 
 
 def bucket(size: str) -> Bucket:
@@ -116,7 +117,7 @@ def _length_us(window: Window) -> int:
     return int(window.length.total_seconds()) * 1_000_000
 
 
-def _months_of(times_us: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+def _months_of(times_us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return times_us.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64)
 
 

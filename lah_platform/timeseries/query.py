@@ -158,7 +158,8 @@ def _fill(asked: str | float, fields: Sequence[Field], metric: Metric) -> Fill:
 
 
 def _order(asked: Sequence[str], fields: Sequence[str], dimensions: Sequence[str]) -> tuple[Order, ...]:
-    found = []
+    found: list[Order] = []
+    _check_unique([text.removeprefix("-") for text in asked], "order")
     for place, text in enumerate(asked):
         name = text.removeprefix("-")
         allowed = ["time", *fields, *dimensions]
