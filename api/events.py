@@ -11,7 +11,8 @@ from pydantic import BaseModel, Field
 
 from api.access import Caller
 from api.examples import EVENT_ID
-from api.lists import read_page
+from api.formats import JSON, Accepted, documented
+from api.lists import in_format, read_page
 from api.models import EventRow, EventWithConflicts, RangePage
 from api.parameters import EventFilter, Instant, TimeRange, within
 from api.problems import Problem
@@ -36,8 +37,12 @@ class IdRange(BaseModel):
 
 
 def list_events(
-    caller: Caller, services: Annotated[Services, Depends(services_of)], asked: Annotated[EventFilter, Query()]
-) -> Response:
+    caller: Caller,
+    services: Annotated[Services, Depends(services_of)],
+    asked: Annotated[EventFilter, Query()],
+    kind: Accepted,
+    response: Response,
+) -> Any:
     """Events, newest first; the last 24 hours unless `from` and `to` say otherwise."""
     span = within(asked, services.clock(), _LOOKBACK, _SKEW)
     page = read_page(
@@ -54,9 +59,9 @@ def list_events(
         correlation_id=asked.correlation_id,
         tags=asked.tags_json,
     )
-    return _json(
-        {"items": list(map(_event, page.rows)), "next_cursor": page.next_cursor, "from": span.from_, "to": span.to}
-    )
+    items = list(map(_event, page.rows))
+    content = {"items": items, "next_cursor": page.next_cursor, "from": span.from_, "to": span.to}
+    return _json(content, Vary="Accept") if kind is JSON else in_format(kind, content, EventRow, response)
 
 
 def get_event(
@@ -99,7 +104,12 @@ def get_event(
 def add_routes(app: FastAPI) -> None:
     """The two reading routes of events."""
     app.add_api_route(
-        "/api/v1/events", list_events, methods=["GET"], tags=["events"], response_model=RangePage[EventRow]
+        "/api/v1/events",
+        list_events,
+        methods=["GET"],
+        tags=["events"],
+        response_model=RangePage[EventRow],
+        responses=documented(has_tag=False),
     )
     app.add_api_route(
         "/api/v1/events/{event_id}", get_event, methods=["GET"], tags=["events"], response_model=EventWithConflicts
@@ -124,5 +134,5 @@ def _event(row: Row) -> dict[str, Any]:
     return {**row, "tags": msgspec.Raw(row.pop("tags").encode()), "payload": payload}
 
 
-def _json(content: Mapping[str, Any]) -> Response:
-    return Response(msgspec.json.encode(content), media_type="application/json")
+def _json(content: Mapping[str, Any], **headers: str) -> Response:
+    return Response(msgspec.json.encode(content), headers=headers, media_type="application/json")

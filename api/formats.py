@@ -21,8 +21,11 @@ from api.problems import Problem
 __all__ = [
     "FORMATS",
     "JSON",
+    "Known",
+    "NDJSON",
     "Accepted",
     "Format",
+    "as_headers",
     "documented",
     "headers_of",
     "is_known",
@@ -89,12 +92,19 @@ Accepted = Annotated[Format, Depends(_accepted)]
 """The format that the request's `Accept` prefers; a 406 problem when there is none."""
 
 
-def documented() -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI responses of a route that takes `Accepted`."""
+def documented(*, has_tag: bool = True) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI responses of a route that takes `Accepted`, and `If-None-Match` when its answers have tags."""
     binary = {"schema": {"type": "string", "format": "binary"}}
     text = {"schema": {"type": "string"}}
     content = {each.media_type: text if each in (NDJSON, CSV) else binary for each in FORMATS if each is not JSON}
-    return {200: {"content": content}, 304: {"description": "What `If-None-Match` names is still the answer."}}
+    responses: dict[int | str, dict[str, Any]] = {200: {"content": content}}
+    if has_tag:
+        responses[304] = {"description": "What `If-None-Match` names is still the answer."}
+    return responses
+
+
+Known = Annotated[str | None, Header(max_length=4096, description="Tags of answers that are at hand.")]
+"""The request's `If-None-Match`."""
 
 
 def tag_of(kind: Format, *depends_on: object) -> str:
@@ -114,6 +124,17 @@ def is_known(if_none_match: str | None, tag: str) -> bool:
 def headers_of(tag: str) -> dict[str, str]:
     """The headers of an answer that its asker, and no one else, may keep and ask about again."""
     return {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Accept, Authorization, X-API-Key"}
+
+
+def as_headers(around: Mapping[str, Any]) -> dict[str, str]:
+    """What stands around the rows, as headers: texts as they are, the rest as JSON; what is null is left out."""
+    return {
+        f"Lah-{name.replace('_', '-').title()}": value
+        if isinstance(value, str)
+        else msgspec.json.encode(value).decode()
+        for name, value in around.items()
+        if value is not None
+    }
 
 
 def rows_in(

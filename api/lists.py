@@ -1,12 +1,21 @@
 """Reading one page of a listing for a caller; every list route goes through here, and so does its tenant."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from fastapi import Response
+from pydantic import BaseModel
+
 from api.access import Principal
+from api.formats import JSON, NDJSON, Format, as_headers, rows_in
 from api.parameters import Paging
 from api.problems import Problem
+from api.row_frames import frame_of
 from api.services import Services
 from lah_platform.stores.serving import CursorError, Page, page
 
-__all__ = ["read_page"]
+__all__ = ["in_format", "read_page"]
 
 
 def read_page(
@@ -41,3 +50,31 @@ def read_page(
                 field="cursor",
                 advice="Start again without `cursor`",
             ) from error
+
+
+def in_format(
+    kind: Format,
+    content: Mapping[str, Any],
+    model: type[BaseModel],
+    response: Response,
+    *,
+    unpacked: Sequence[str] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Any:
+    """What a list route returns: `content` for JSON, else its `items` as `model` says, and the rest as headers."""
+    headers = {"Vary": "Accept"} | dict(headers or {})
+    if kind is JSON:
+        response.headers.update(headers)
+        return content
+    around = {name: value for name, value in content.items() if name != "items"}
+    if kind is NDJSON:
+        lines = [_line(item, model) + b"\n" for item in content["items"]]
+        return Response(b"".join(lines), headers=headers | as_headers(around), media_type=kind.content_type)
+    said = as_headers(around)
+    return rows_in(kind, frame_of(content["items"], model, unpacked=unpacked), headers | said, metadata=said)
+
+
+def _line(item: Mapping[str, Any], model: type[BaseModel]) -> bytes:
+    if any(isinstance(value, msgspec.Raw) for value in item.values()):
+        return msgspec.json.encode(item)
+    return model.model_validate(item).model_dump_json(exclude_unset=True, by_alias=True).encode()

@@ -3,11 +3,13 @@
 from datetime import timedelta
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, FastAPI, Query
+from fastapi import Depends, FastAPI, Query, Response, status
 
 from api.access import Caller
-from api.lists import read_page
-from api.models import CostRow, MetricPage, Page, Watermarks
+from api.formats import Accepted, Known, documented, headers_of, is_known, tag_of
+from api.lists import in_format, read_page
+from api.models import CostRow, MetricPage, MetricRow, Page, Watermarks
+from api.openapi import server_version
 from api.parameters import CostFilter, MetricFilter, within
 from api.problems import Problem
 from api.services import Services, services_of
@@ -28,17 +30,25 @@ _LOOKBACK: Final = {
     "1w": timedelta(days=365),
     "1M": timedelta(days=730),
 }
+# What an answer's row changes with: all else is the same for the same series and bucket
+_MADE_OF: Final = ("bucket_start", "series_id", "revision", "computed_at", "is_final", "is_live")
 _COST_DAYS: Final = timedelta(days=30)
 
 
 def list_metrics(
-    caller: Caller, services: Annotated[Services, Depends(services_of)], asked: Annotated[MetricFilter, Query()]
-) -> dict[str, Any]:
+    caller: Caller,
+    services: Annotated[Services, Depends(services_of)],
+    asked: Annotated[MetricFilter, Query()],
+    kind: Accepted,
+    response: Response,
+    if_none_match: Known = None,
+) -> Any:
     """Rollup rows of one metric at one window, oldest first: one row per bucket and series.
 
     A bucket belongs to the range when it starts in it. Without `from` the range is two hours of minutes up to two
-    years of months. Percentiles and averages of different series must not be averaged. With `live` minutes also hold
-    what no tick has merged yet, in one snapshot: what the rollup will say.
+    years of months. Percentiles and averages of different series must not be averaged: ask `/api/v1/timeseries/query`.
+    With `live` minutes also hold what no tick has merged yet, in one snapshot: what the rollup will say.
+    `If-None-Match` with an earlier `ETag` answers 304 while no row has changed; say `to`, for else the range moves on.
     """
     size = window(asked.window)
     if asked.live and size.name != "1m":
@@ -66,7 +76,11 @@ def list_metrics(
     )
     what = metric(asked.metric)
     measures = _measures(asked, what)
-    return {
+    made_of = [[row[name] for name in _MADE_OF] for row in page.rows]
+    tag = tag_of(kind, server_version(), caller.tenant, asked, span, made_of, page.next_cursor)
+    if is_known(if_none_match, tag):
+        return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers_of(tag))
+    content = {
         "items": [
             {
                 **{name: value for name, value in row.items() if name not in MEASURES},
@@ -82,6 +96,7 @@ def list_metrics(
         "unit": what.unit,
         "kind": what.kind,
     }
+    return in_format(kind, content, MetricRow, response, unpacked=["measures"], headers=headers_of(tag))
 
 
 def _measures(asked: MetricFilter, what: Metric) -> list[str]:
@@ -97,8 +112,12 @@ def _measures(asked: MetricFilter, what: Metric) -> list[str]:
 
 
 def list_costs(
-    caller: Caller, services: Annotated[Services, Depends(services_of)], asked: Annotated[CostFilter, Query()]
-) -> dict[str, Any]:
+    caller: Caller,
+    services: Annotated[Services, Depends(services_of)],
+    asked: Annotated[CostFilter, Query()],
+    kind: Accepted,
+    response: Response,
+) -> Any:
     """Costs per day, oldest first, from the first to the last day, both included; the last 30 days by default."""
     to = asked.to or max(services.clock().date(), asked.from_ or services.clock().date())
     try:
@@ -119,7 +138,7 @@ def list_costs(
         service=asked.service,
         team=asked.team,
     )
-    return {"items": page.rows, "next_cursor": page.next_cursor}
+    return in_format(kind, {"items": page.rows, "next_cursor": page.next_cursor}, CostRow, response)
 
 
 def list_watermarks(caller: Caller, services: Annotated[Services, Depends(services_of)]) -> dict[str, Any]:
@@ -140,5 +159,13 @@ def add_routes(app: FastAPI) -> None:
         tags=["tables"],
         response_model=MetricPage,
         response_model_exclude_unset=True,
+        responses=documented(),
     )
-    app.add_api_route("/api/v1/costs", list_costs, methods=["GET"], tags=["tables"], response_model=Page[CostRow])
+    app.add_api_route(
+        "/api/v1/costs",
+        list_costs,
+        methods=["GET"],
+        tags=["tables"],
+        response_model=Page[CostRow],
+        responses=documented(has_tag=False),
+    )

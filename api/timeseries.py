@@ -1,11 +1,9 @@
 """Asking time series: one query of one metric over any range, answered from the coarsest rollups that are exact."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
-import msgspec
-from fastapi import Depends, FastAPI, Header, Response, status
+from fastapi import Depends, FastAPI, Response, status
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
@@ -13,7 +11,18 @@ from pydantic import ValidationError
 from api.access import Caller
 from api.bodies import Body
 from api.examples import TIMESERIES
-from api.formats import JSON, Accepted, documented, headers_of, is_known, json_chunks, rows_in, tag_of
+from api.formats import (
+    JSON,
+    Accepted,
+    Known,
+    as_headers,
+    documented,
+    headers_of,
+    is_known,
+    json_chunks,
+    rows_in,
+    tag_of,
+)
 from api.models_timeseries import TimeseriesAnswer, TimeseriesQuery
 from api.openapi import json_body, server_version
 from api.problems import Problem
@@ -33,7 +42,7 @@ def query_timeseries(
     services: Annotated[Services, Depends(services_of)],
     body: Body,
     kind: Accepted,
-    if_none_match: Annotated[str | None, Header(description="Tags of answers that are at hand.")] = None,
+    if_none_match: Known = None,
 ) -> Response:
     """Any aggregation of one metric over any range of whole minutes, by buckets of any size and by dimensions.
 
@@ -59,7 +68,7 @@ def query_timeseries(
         return StreamingResponse(
             json_chunks(answered.rows, around), headers=headers_of(tag), media_type=kind.content_type
         )
-    said = _as_headers(around)
+    said = as_headers(around)
     return rows_in(kind, answered.rows, headers_of(tag) | said, metadata=said)
 
 
@@ -96,17 +105,6 @@ def _around(query: Query, behind: Behind, answered: Page) -> dict[str, Any]:
         "revision": behind.revision,
         "computed_at": behind.computed_at,
         "is_final": behind.is_final,
-    }
-
-
-def _as_headers(around: Mapping[str, Any]) -> dict[str, str]:
-    """What stands around the rows, as headers: texts as they are, the rest as JSON; what is null is left out."""
-    return {
-        f"Lah-{name.replace('_', '-').title()}": value
-        if isinstance(value, str)
-        else msgspec.json.encode(value).decode()
-        for name, value in around.items()
-        if value is not None
     }
 
 

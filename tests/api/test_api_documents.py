@@ -24,7 +24,7 @@ GET /api/v1/dead-letters: 200
 GET /api/v1/events/{event_id}: 200
 GET /api/v1/events: 200
 GET /api/v1/forecasts: 200
-GET /api/v1/metrics: 200
+GET /api/v1/metrics: 200 304
 GET /api/v1/reports/{report_id}: 200
 GET /api/v1/reports: 200
 GET /api/v1/watermarks: 200
