@@ -58,7 +58,8 @@ def query_timeseries(
             tag = tag_of(kind, server_version(), caller.tenant, query, seen.behind)
             if is_known(if_none_match, tag):
                 return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers_of(tag))
-            answered = page(seen.answer(), query)
+            whole = seen.answer()
+        answered = page(whole, query)
     except QueryError as error:
         raise Problem(
             "invalid-parameter", f"{error.field}: {error.reason}", field=error.field, advice=error.advice

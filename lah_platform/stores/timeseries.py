@@ -14,11 +14,11 @@ import polars as pl
 from psycopg import sql
 from psycopg.errors import InvalidRegularExpression
 
-from lah_platform.stores.binary_arrays import array_cursor, sent_bigints, sent_integers
+from lah_platform.stores.binary_arrays import array_cursor, bigint_array, sent_bigints, sent_integers
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
 from lah_platform.stores.rollup_rows import groups_of
-from lah_platform.timeseries.evaluate import Groups, StoredRows, answer, merged
+from lah_platform.timeseries.evaluate import Groups, StoredRows, answer, complete
 from lah_platform.timeseries.filters import TAG_PREFIX, Filter
 from lah_platform.timeseries.plan import Segment, plan
 from lah_platform.timeseries.query import Query
@@ -85,22 +85,20 @@ class Snapshot:
                 f"{self.behind.rows} stored rows are behind this answer, and {MOST_STORED_ROWS} may be",
                 "Ask for a longer window, a shorter range, or with more filters",
             )
-        parts = [
-            merged(rows, self._groups, self._query.bucket) for extent in self._extents for rows in self._read(extent)
-        ]
-        rows = merged_again(parts, self._query)
+        frames = list(complete(self._query, self._pieces(), self._groups))
         final_before = self.behind.final_before
-        return answer(
-            self._query, rows, self._groups, None if final_before is None else (final_before - _EPOCH) // _MICROSECOND
-        )
+        return answer(self._query, frames, self._groups, None if final_before is None else _us(final_before))
 
-    def _read(self, extent: Extent) -> Iterator[StoredRows]:
-        """The rows of a segment, about _ROWS_AT_ONCE at a time."""
-        pieces = -(-extent.rows // _ROWS_AT_ONCE)
-        step = (extent.last - extent.first) / pieces + _MICROSECOND
-        for piece in range(pieces):
-            start = extent.first + piece * step
-            yield from self._read_between(extent.segment, start, min(start + step, extent.last + _MICROSECOND))
+    def _pieces(self) -> Iterator[tuple[StoredRows, int]]:
+        """The rows in order of time, about _ROWS_AT_ONCE at a time, and until when that is all of them."""
+        for extent in self._extents:
+            pieces = -(-extent.rows // _ROWS_AT_ONCE)
+            step = (extent.last - extent.first) / pieces + _MICROSECOND
+            for piece in range(pieces):
+                start = extent.first + piece * step
+                end = min(start + step, extent.last + _MICROSECOND)
+                for rows in self._read_between(extent.segment, start, end):
+                    yield rows, _us(end)
 
     def _read_between(self, segment: Segment, start: datetime, end: datetime) -> Iterator[StoredRows]:
         statement = sql.SQL(queries("timeseries")["rows"].decode()).format(
@@ -111,7 +109,7 @@ class Snapshot:
             "metric": self._query.metric.name,
             "start": start,
             "end": end,
-            "series": self._groups.series_ids.tolist(),
+            "series": bigint_array(self._groups.series_ids),
         }
         for *columns, revisions, computed_us in map(
             _histograms_first, array_cursor(self._connection).execute(statement, parameters)
@@ -125,15 +123,6 @@ def snapshot(connection: Connection, query: Query, tenant: str) -> Iterator[Snap
     with connection.transaction():
         connection.execute(queries("timeseries")["snapshot"])
         yield Snapshot(connection, query, tenant)
-
-
-def merged_again(parts: list[StoredRows], query: Query) -> StoredRows:
-    """Parts of an answer that were merged piece by piece, as one."""
-    rows = StoredRows.concat(parts)
-    if len(parts) < 2:
-        return rows
-    most = int(rows.aggregates.series_ids.max(initial=-1)) + 1
-    return merged(rows, Groups(np.arange(most), np.arange(most), pl.DataFrame()), query.bucket)
 
 
 def _histograms_first(row: tuple[Any, ...]) -> list[Any]:
@@ -197,7 +186,7 @@ def _behind(connection: Connection, query: Query, groups: Groups) -> tuple[list[
         )
         for number, segment in enumerate(segments)
     )
-    parameters = {"metric": query.metric.name, "series": groups.series_ids.tolist()}
+    parameters = {"metric": query.metric.name, "series": bigint_array(groups.series_ids)}
     found = sorted(connection.execute(statement, parameters).fetchall()) if len(groups.series_ids) else []
     (watermark,) = connection.execute(queries("timeseries")["final_before"]).fetchone() or (None,)
     to = _at(query.to_us)
@@ -211,6 +200,10 @@ def _behind(connection: Connection, query: Query, groups: Groups) -> tuple[list[
         final_before=None if watermark is None else min(watermark, to),
         is_final=watermark is not None and to <= watermark,
     )
+
+
+def _us(at: datetime) -> int:
+    return (at - _EPOCH) // _MICROSECOND
 
 
 def _at(us: int) -> datetime:

@@ -4,7 +4,7 @@ Belongs here: arithmetic on merged aggregates. Nothing is averaged: moments and 
 `rollups.combine`, and fields are computed from the result.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from lah_platform.timeseries.fields import Field
 from lah_platform.timeseries.fill import filled
 from lah_platform.timeseries.query import Query
 
-__all__ = ["Groups", "StoredRows", "answer", "merged"]
+__all__ = ["Groups", "StoredRows", "answer", "complete", "measured", "merged"]
 
 _US_PER_S = 1_000_000
 
@@ -40,6 +40,10 @@ class StoredRows:
             np.concatenate([nothing, *(part.revisions for part in parts)]),
             np.concatenate([nothing, *(part.computed_us for part in parts)]),
         )
+
+    def take(self, places: npt.NDArray[np.intp]) -> "StoredRows":
+        """Those rows, in that order."""
+        return StoredRows(self.aggregates.take(places), self.revisions[places], self.computed_us[places])
 
 
 @dataclass(frozen=True)
@@ -86,26 +90,29 @@ def merged(rows: StoredRows, groups: Groups, bucket: Bucket) -> StoredRows:
     return StoredRows(found, revisions, computed_us)
 
 
-def answer(query: Query, rows: StoredRows, groups: Groups, final_before_us: int | None) -> pl.DataFrame:
-    """The whole answer, not ordered yet, of rows that `merged` made.
-
-    Columns: bucket_start, bucket_end, the dimensions of `group_by`, the fields, is_final, is_filled, revision,
-    computed_at. Counts are Int64; sums of counters Decimal(38, 12), exact; other fields Float64, null where there is
-    none (a stddev of one value). Of a bucket that begins before or ends after the range only what lies in the range is
-    counted, and rates are per second of that. `final_before_us`: the watermark.
-    """
+def measured(query: Query, rows: StoredRows) -> pl.DataFrame:
+    """The fields of rows that `merged` made: group, bucket_start (µs), the fields, is_filled, revision, computed_at."""
     order = np.lexsort((rows.aggregates.starts_us, rows.aggregates.series_ids))
     aggregates = rows.aggregates.take(order)
-    starts_us = aggregates.starts_us
-    frame = aggregates.frame().select(
+    return aggregates.frame().select(
         pl.Series("group", aggregates.series_ids, pl.Int64),
-        pl.Series("bucket_start", starts_us, pl.Int64),
+        pl.Series("bucket_start", aggregates.starts_us, pl.Int64),
         *(_column(each, query, aggregates) for each in query.fields),
         is_filled=pl.lit(value=False),
         revision=pl.Series(rows.revisions[order], dtype=pl.Int64),
         computed_at=pl.Series(rows.computed_us[order], dtype=pl.Int64).cast(TIME),
     )
-    frame = filled(frame, query)
+
+
+def answer(query: Query, frames: Sequence[pl.DataFrame], groups: Groups, final_before_us: int | None) -> pl.DataFrame:
+    """The whole answer, not ordered yet, of what `measured` made of all its rows.
+
+    Columns: bucket_start, bucket_end, the dimensions of `group_by`, the fields, is_final, is_filled, revision,
+    computed_at. Counts are Int64; sums of counters Decimal(38, 12), exact; other fields Float64, null where there is
+    none (a stddev of one value). Of a bucket that begins before or ends after the range only what lies in the range is
+    counted, and rates are per second of that. `final_before_us`: the watermark. QueryError when a fill makes too many.
+    """
+    frame = filled(pl.concat([measured(query, StoredRows.concat([])), *frames]), query)
     starts_us = frame.get_column("bucket_start").to_numpy()
     ends_us = query.bucket.ends_us(starts_us)
     is_final = np.minimum(ends_us, query.to_us) <= (-1 if final_before_us is None else final_before_us)
@@ -119,6 +126,28 @@ def answer(query: Query, rows: StoredRows, groups: Groups, final_before_us: int 
         "revision",
         "computed_at",
     )
+
+
+def complete(query: Query, pieces: Iterable[tuple[StoredRows, int]], groups: Groups) -> Iterator[pl.DataFrame]:
+    """What `measured` makes of rows that come piece by piece, each bucket as soon as it is complete.
+
+    `pieces` in order of time: rows, and the time (µs) before which no later piece holds any. So histograms of no more
+    than a piece, and of the bucket that it ends in, are in memory.
+    """
+    waiting = StoredRows.concat([])
+    for rows, until_us in pieces:
+        waiting = _together([waiting, merged(rows, groups, query.bucket)], query)
+        is_done = waiting.aggregates.starts_us < query.bucket.floor_us(np.array([until_us]))
+        yield measured(query, waiting.take(np.flatnonzero(is_done)))
+        waiting = waiting.take(np.flatnonzero(~is_done))
+    yield measured(query, waiting)
+
+
+def _together(parts: Sequence[StoredRows], query: Query) -> StoredRows:
+    """Parts that `merged` made, merged."""
+    rows = StoredRows.concat(parts)
+    of_group = np.arange(int(rows.aggregates.series_ids.max(initial=-1)) + 1)
+    return merged(rows, Groups(of_group, of_group, pl.DataFrame()), query.bucket)
 
 
 def _seconds(query: Query, starts_us: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

@@ -123,7 +123,8 @@ def test_many_rows_are_read_in_pieces_to_the_same_answer(
     for window in ("7m", None):
         pieces, _ = _ask(connection, asked | {"window": window})
         assert pieces.get_column("count").sum() == len(landed)
-        assert window is None or pieces.equals(whole)
+        order = ["bucket_start", "model"]
+        assert window is None or pieces.sort(order).equals(whole.sort(order))
 
 
 def test_an_answer_from_more_rows_than_may_be_is_refused(
