@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from api_support import NOW, TENANTS, Api
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from api.examples import TIMESERIES
 from lah_platform.events.examples import flat_example
@@ -257,3 +259,49 @@ def test_times_are_utc_whatever_offset_they_were_asked_in(ask: Ask) -> None:
     answer = ask(**{"from": "2026-01-31T05:30:00+05:30", "to": "2026-02-01T00:00:00Z"})
     assert datetime.fromisoformat(answer["from"]) == datetime.fromisoformat("2026-01-31T00:00:00Z")
     assert answer["from"].endswith("Z")
+
+
+_json = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**30), 10**30)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=5,
+)
+_usual = {
+    "metric": st.sampled_from(["events", "score", "cost_usd"]),
+    "from": st.sampled_from(["1970-01-01T00:00:00Z", "2026-01-31T08:01:00Z", "2200-01-01T00:00:00Z"]),
+    "to": st.sampled_from(["1970-01-01T00:01:00Z", "2026-01-31T08:59:00+14:00", "2200-01-01T00:00:00Z"]),
+    "window": st.sampled_from(["1m", "36500d", "1200M", "12mo", "5214w", "7h", None]),
+    "fields": st.lists(st.sampled_from(["count", "sum", "p50", "p0.000001", "max", "rate"]), max_size=3),
+    "filters": st.lists(
+        st.fixed_dictionaries(
+            {
+                "dimension": st.sampled_from(["model", "tags.\n%s", "tenant"]) | st.text(max_size=9),
+                "operator": st.sampled_from(["regex", "in", "not"]),
+                "value": st.text("ab(){}[]|*+?^$\\,0129.-d", max_size=12) | st.lists(st.text(max_size=5), max_size=2),
+            }
+        ),
+        max_size=2,
+    ),
+    "group_by": st.lists(st.sampled_from(["model", "tags.x", "team"]), max_size=3),
+    "fill": st.sampled_from(["zero", "linear", "previous", 0.5, -7, 10**14, 1e308]),
+    "order": st.lists(st.sampled_from(["-count", "time", "-team", "p50"]), max_size=3),
+    "limit": st.integers(-1, 2),
+    "offset": st.integers(-1, 2),
+    "cursor": st.none() | st.text(max_size=9),
+}
+
+
+@given(body=st.fixed_dictionaries({}, optional={name: _json | usual for name, usual in _usual.items()}), data=st.data())
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_asked_is_answered_or_refused_and_never_an_error_of_the_server(
+    served: Api, body: dict[str, Any], data: st.DataObject
+) -> None:
+    kind = data.draw(st.sampled_from(["application/json", "text/csv", "application/vnd.apache.parquet"]))
+    answer = served.client("acme", "viewer").post(PATH, json=ASKED | body, headers={"Accept": kind})
+    assert answer.status_code in (200, 422), answer.text
+    if answer.status_code == 422:
+        assert answer.json()["field"]
