@@ -21,8 +21,9 @@ TAG_PREFIX: Final = "tags."
 _MOST_VALUES: Final = 500
 _LONGEST_TEXT_CHARS: Final = 512
 _LONGEST_PATTERN_CHARS: Final = 200
-# A repetition is copied so many times into the automaton, nested ones multiply: ((a{50}){50}){50} would take gigabytes
-_MOST_COPIES: Final = 1000
+# A repetition is copied so many times into the automaton: PostgreSQL compiled (x*y*z*|a?b?c?){250} for over a minute,
+# and no pattern of 200 characters that repeats single ones only for more than 20 ms
+_MOST_COPIES: Final = 255
 _PATTERN: Final = re.compile(
     r"""(?: [^\\\[\]{}()*+?|^$] | \[ \^? \]? (?: [^\\\]\[] | \\[dwsDWS\W] )* \] | \\(?: [dwsDWS] | [^\w\s] )
         | \((?:\?:|(?!\?)) | \) | [|^$] | [*+?]\?? | \{(?P<bounds>[0-9]{1,3}(?:,[0-9]{0,3})?)\}\?? )""",
@@ -92,6 +93,8 @@ def _check_pattern(pattern: str, place: str) -> None:
         if token is None:
             raise QueryError(place, f"the pattern is not taken from {pattern[at:]!r} on", advice)
         if bounds := token["bounds"]:
+            if pattern[at - 1 : at] == ")":
+                raise QueryError(place, "a group is repeated {m,n} times", "Repeat single characters and classes only")
             copies *= max(1, *(int(each) for each in bounds.split(",") if each))
         at = token.end()
     if copies > _MOST_COPIES:

@@ -172,7 +172,7 @@ def test_what_lies_before_the_watermark_is_final(landed: list[Happening], connec
 
 def test_patterns_that_only_postgresql_refuses_are_refused_with_their_place(connection: Connection) -> None:
     asked = {"metric": "events", "fields": ["count"], **_WHOLE}
-    for pattern in ("a{300}", "a++"):
+    for pattern in ("a++", "a{2}+"):
         with pytest.raises(QueryError) as refused:
             _ask(connection, asked | {"filters": [("team", "not", "x"), ("model", "regex", pattern)]})
         assert refused.value.field == "filters.1.value"
