@@ -23,7 +23,8 @@ KINDS = {"events": "counter", "latency_ms": "histogram", "input_tokens": "counte
 FIELDS = ["count", "sum", "min", "max", "mean", "stddev", "median", "rate", "count_rate", "p0", "p95", "p99.9", "p100"]
 NEWEST = datetime(2026, 3, 4, 12, 1, tzinfo=UTC)
 _PATTERNS = {
-    name: ["^" + texts[0][:2], "t|x", "^(e|c)", "", "[a-c]+.", r"\w{2,4}$"] for name, texts in DIMENSIONS.items()
+    name: ["^" + texts[0][:2], ("^" + texts[0][:2]).upper(), "t|x", "^(e|c)", "", "[a-c]+.", r"\w{2,4}$"]
+    for name, texts in DIMENSIONS.items()
 }
 
 

@@ -273,6 +273,29 @@ def test_a_line_goes_by_time_and_months_differ_in_length() -> None:
     assert _answered(query, events).get_column("max").to_list() == [None, 59.0, 59.0 + 31, 118.0]
 
 
+def test_groups_of_one_bucket_are_told_apart_by_a_cursor() -> None:
+    at = NEWEST - timedelta(minutes=1)
+    events = [Happening(at, series, {"latency_ms": Fraction(5)}) for series in _SERIES]
+    asked: dict[str, Any] = {"metric": "latency_ms", "from_": at, "to": NEWEST, "fields": ["max"], "limit": 1}
+    asked |= {"group_by": ["service", "region"], "order": ["-max"]}
+    found, cursor = [], None
+    for _ in _SERIES:
+        given = page(_answered(make_query(**asked), events), make_query(**asked, cursor=cursor))
+        found += given.rows.select("service", "region").rows(named=True)
+        cursor = given.next_cursor
+    assert (found, cursor) == (_SERIES, None)
+
+
+def test_percentiles_are_the_nearest_ranks() -> None:
+    at = NEWEST - timedelta(minutes=1)
+    events = [Happening(at, _SERIES[0], {"latency_ms": Fraction(2**power)}) for power in range(20)]
+    fields = ["p0", "p5", "p5.1", "median", "p95", "p95.1", "p100"]
+    query = make_query(metric="latency_ms", from_=at, to=NEWEST, fields=fields)
+    (row,) = _answered(query, events).to_dicts()
+    ranks = [0, 0, 1, 9, 18, 19, 19]
+    assert [row[name] for name in fields] == [pytest.approx(2**power, rel=0.0109) for power in ranks]
+
+
 def test_a_cursor_of_another_query_or_of_none_is_refused() -> None:
     asked = {"metric": "latency_ms", "from_": NEWEST - timedelta(1), "to": NEWEST, "fields": ["max"], "window": "1m"}
     events = [Happening(NEWEST - timedelta(minutes=i + 1), _SERIES[0], {"latency_ms": Fraction(i)}) for i in range(5)]

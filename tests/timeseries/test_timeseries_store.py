@@ -150,6 +150,11 @@ def test_an_answer_says_its_newest_revision_and_changes_what_it_is_known_by_when
         seen.append(behind)
     assert len(set(seen)) == 3
     assert _ask(connection, asked)[1] == seen[-1]
+    _land(database, connection, [message(8, minutes_ago=60 * 48)])
+    older = _ask(connection, asked)[1]
+    connection.execute("update rollup_1h set revision = 2 where bucket_start < %s", [NOW - timedelta(hours=30)])
+    assert _ask(connection, asked)[1].revision == older.revision
+    assert _ask(connection, asked)[1] != older
     elsewhere = asked | {"to": NOW.replace(second=0) - timedelta(1, hours=2)}
     before = _ask(connection, elsewhere)[1]
     _land(database, connection, [message(9, minutes_ago=60 * 24)])
