@@ -1,6 +1,6 @@
 """Reading one page of a listing for a caller; every list route goes through here, and so does its tenant."""
 
-from api.access import Principal
+from api.credentials import Principal
 from api.parameters import Paging
 from api.problems import Problem
 from api.services import Services
