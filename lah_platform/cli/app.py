@@ -6,6 +6,7 @@ import typer
 
 from lah_platform.cli import data, operate, stack
 from lah_platform.cli.keys import keys
+from lah_platform.cli.readers import readers
 from lah_platform.errors import LahError
 
 __all__ = ["app", "main"]
@@ -27,6 +28,7 @@ app.command()(data.backfill)
 app.command()(data.report)
 app.add_typer(data.dead_letters, name="dead-letters")
 app.add_typer(keys, name="keys")
+app.add_typer(readers, name="readers")
 app.add_typer(operate.migrate, name="migrate")
 app.command()(operate.sql)
 
