@@ -54,6 +54,7 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("GET", "/api/v1/events"): "events:read",
         ("GET", "/api/v1/events/{event_id}"): "events:read",
         ("GET", "/api/v1/metrics"): "metrics:read",
+        ("GET", "/api/v1/lineage"): "metrics:read",
         ("GET", "/api/v1/watermarks"): "metrics:read",
         ("GET", "/api/v1/anomalies"): "signals:read",
         ("GET", "/api/v1/correlations"): "signals:read",

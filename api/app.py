@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import Depends, FastAPI
 
-from api import backfills, events, evidence, ingest, keys, monitoring, reference, signals, tables
+from api import backfills, events, evidence, ingest, keys, lineage, monitoring, reference, signals, tables
 from api.access import authorise, check_declared
 from api.gate import Gate
 from api.headers import SecurityHeaders
@@ -59,7 +59,7 @@ def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
     app.state.services = services
     app.state.gate = Gate(services)
     app.state.submissions = 0
-    for part in (ingest, events, tables, signals, evidence, backfills, keys, monitoring, reference):
+    for part in (ingest, events, tables, lineage, signals, evidence, backfills, keys, monitoring, reference):
         part.add_routes(app)
     add_handlers(app)
     app.add_middleware(SecurityHeaders)

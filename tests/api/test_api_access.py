@@ -20,13 +20,17 @@ _BODIES: dict[str, Any] = {
     "/api/v1/keys": next(iter(KEY.values())),
     "/api/v1/keys/{key_id}/rotate": next(iter(ROTATION.values())),
 }
+_QUERIES = {
+    "/api/v1/metrics": "window=1h&metric=latency_ms",
+    "/api/v1/lineage": "window=1h&metric=latency_ms&series_id=15&bucket_start=2026-01-31T08:00:00Z",
+}
 _PRIVATE = [(method, path, needed) for (method, path), needed in ROUTES.items() if needed != PUBLIC]
 
 
 def _address(path: str) -> str:
     for name, value in _IDS.items():
         path = path.replace(name, value)
-    return f"{path}?window=1h&metric=latency_ms" if path == "/api/v1/metrics" else path
+    return f"{path}?{_QUERIES[path]}" if path in _QUERIES else path
 
 
 def _ask(api: Api, tenant: str | None, role: str, method: str, path: str) -> Any:
@@ -110,8 +114,9 @@ def test_no_get_route_shows_a_row_of_another_tenant(served: Api) -> None:
         for tenant in TENANTS:
             answer = _ask(served, tenant, "admin", method, path)
             other = next(each for each in TENANTS if each != tenant)
-            if answer.status_code == 404:  # the example report is the first tenant's
-                assert (path, tenant) == ("/api/v1/reports/{report_id}", TENANTS[1])
+            if answer.status_code == 404:  # the example's report and series are the first tenant's
+                assert path in ("/api/v1/reports/{report_id}", "/api/v1/lineage")
+                assert tenant == TENANTS[1]
                 continue
             assert answer.is_success, (path, answer.text)
             assert other not in answer.text, path
@@ -125,7 +130,7 @@ def test_no_get_route_shows_a_row_of_another_tenant(served: Api) -> None:
 
 def test_an_operators_key_sees_every_tenant(served: Api) -> None:
     for method, path, _ in _PRIVATE:
-        if method != "GET" or "{" in path or path in ("/api/v1/checks", "/metrics/prometheus"):
+        if method != "GET" or "{" in path or path in ("/api/v1/checks", "/api/v1/lineage", "/metrics/prometheus"):
             continue
         assert _tenants_in(_ask(served, EVERY_TENANT, "admin", method, path).json()) >= set(TENANTS), path
 

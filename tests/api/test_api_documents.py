@@ -26,6 +26,7 @@ GET /api/v1/events/{event_id}: 200
 GET /api/v1/events: 200
 GET /api/v1/forecasts: 200
 GET /api/v1/keys: 200
+GET /api/v1/lineage: 200
 GET /api/v1/metrics: 200
 GET /api/v1/reports/{report_id}: 200
 GET /api/v1/reports: 200
