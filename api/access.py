@@ -5,7 +5,6 @@ Tenancy is not here but in every query: a caller sees its key's tenant, an opera
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Final, Literal, get_args
 
@@ -13,9 +12,10 @@ from fastapi import Depends, FastAPI, Request, Security
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
+from api.credentials import Principal
+from api.gate import Gate
 from api.problems import Problem
-from api.services import Services, services_of
-from lah_platform.stores.keys import EVERY_TENANT, ApiKey, Role, find_key
+from lah_platform.stores.keys import Role
 
 __all__ = ["PUBLIC", "ROLES", "ROUTES", "Caller", "Permission", "authorise", "check_declared", "roles_with"]
 
@@ -30,6 +30,7 @@ Permission = Literal[
     "dead_letters:read",
     "backfills:operate",
     "monitoring:read",
+    "keys:manage",
 ]
 PUBLIC: Final = "public"
 
@@ -53,6 +54,7 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("GET", "/api/v1/events"): "events:read",
         ("GET", "/api/v1/events/{event_id}"): "events:read",
         ("GET", "/api/v1/metrics"): "metrics:read",
+        ("GET", "/api/v1/lineage"): "metrics:read",
         ("GET", "/api/v1/watermarks"): "metrics:read",
         ("POST", "/api/v1/timeseries/query"): "metrics:read",
         ("GET", "/api/v1/anomalies"): "signals:read",
@@ -65,6 +67,10 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("GET", "/api/v1/dead-letters"): "dead_letters:read",
         ("POST", "/api/v1/backfills"): "backfills:operate",
         ("GET", "/api/v1/backfills/{request_id}"): "backfills:operate",
+        ("GET", "/api/v1/keys"): "keys:manage",
+        ("POST", "/api/v1/keys"): "keys:manage",
+        ("POST", "/api/v1/keys/{key_id}/rotate"): "keys:manage",
+        ("DELETE", "/api/v1/keys/{key_id}"): "keys:manage",
         ("GET", "/metrics/prometheus"): "monitoring:read",
         ("GET", "/health"): PUBLIC,
         ("GET", "/ready"): PUBLIC,
@@ -77,28 +83,16 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
 _OPERATORS_ONLY: frozenset[Permission] = frozenset({"backfills:operate"})
 
 
-@dataclass(frozen=True)
-class Principal:
-    """Who asks: a key, and the tenant that every query is held to ('*': an operator, all tenants)."""
-
-    key: ApiKey
-
-    @property
-    def tenant(self) -> str:
-        return self.key.tenant
-
-    @property
-    def is_operator(self) -> bool:
-        return self.key.tenant == EVERY_TENANT
-
-
-_bearer = HTTPBearer(auto_error=False, scheme_name="bearer", description="`Authorization: Bearer lah_...`")
+_bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="bearer",
+    description="`Authorization: Bearer lah_...`, or a token of the configured issuer",
+)
 _header = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="api_key", description="`X-API-Key: lah_...`")
 
 
 def authorise(
     request: Request,
-    services: Annotated[Services, Depends(services_of)],
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
     header: Annotated[str | None, Security(_header)],
 ) -> Principal | None:
@@ -112,21 +106,17 @@ def authorise(
     presented = bearer.credentials if bearer else header
     if not presented:
         raise Problem("key-required", "The request carries no API key", headers={"WWW-Authenticate": "Bearer"})
-    with services.pool.connection() as connection:
-        key = find_key(connection, services.secret, presented)
-    if key is None:
-        raise _refused("The API key is unknown or was revoked")
-    if key.is_demo and not services.takes_demo_keys:
-        raise _refused("Demo keys work on the loopback address only")
-    if needed not in ROLES[key.role]:
-        raise Problem("not-permitted", f"A key with role {key.role} may not do this; {_roles_text(needed)} may")
-    if needed in _OPERATORS_ONLY and key.tenant != EVERY_TENANT:
+    gate: Gate = request.app.state.gate
+    principal = gate.admit(presented)
+    if needed not in ROLES[principal.role]:
+        raise Problem("not-permitted", f"The role {principal.role} may not do this; {_roles_text(needed)} may")
+    if needed in _OPERATORS_ONLY and not principal.is_operator:
         raise Problem(
             "not-permitted",
             "This concerns every tenant, and the key belongs to one",
             advice="Use the operator's admin key, whose tenant is '*'",
         )
-    return Principal(key)
+    return principal
 
 
 def _require(principal: Annotated[Principal | None, Depends(authorise)]) -> Principal:
@@ -151,10 +141,6 @@ def check_declared(app: FastAPI) -> None:
         for method in route.methods or ():
             if (method, route.path) not in ROUTES:
                 raise ValueError(f"{method} {route.path} has no permission: declare one in api/access.py")
-
-
-def _refused(detail: str) -> Problem:
-    return Problem("key-refused", detail, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
 
 
 def _roles_text(permission: Permission | Literal["public"]) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 
 from fastapi import Depends, FastAPI
 
-from api import backfills, events, evidence, ingest, monitoring, reference, signals, tables, timeseries
+from api import backfills, events, evidence, ingest, keys, lineage, monitoring, reference, signals, tables, timeseries
 from api.access import authorise, check_declared
+from api.gate import Gate
 from api.headers import SecurityHeaders
 from api.openapi import TITLE, build_document, query_parameters
 from api.parameters import refuse_unknown_parameters
@@ -56,8 +57,21 @@ def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
         },
     )
     app.state.services = services
+    app.state.gate = Gate(services)
     app.state.submissions = 0
-    for part in (ingest, events, tables, timeseries, signals, evidence, backfills, monitoring, reference):
+    for part in (
+        ingest,
+        events,
+        tables,
+        timeseries,
+        lineage,
+        signals,
+        evidence,
+        backfills,
+        keys,
+        monitoring,
+        reference,
+    ):
         part.add_routes(app)
     add_handlers(app)
     app.add_middleware(SecurityHeaders)

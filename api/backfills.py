@@ -5,11 +5,9 @@ from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 from fastapi import Depends, FastAPI, Path, Response, status
-from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 
 from api.access import Caller
-from api.bodies import Body
+from api.bodies import Body, read_json
 from api.examples import BACKFILL, BACKFILL_ID
 from api.models_operations import Backfill, BackfillRequest
 from api.openapi import json_body
@@ -31,7 +29,7 @@ def create_backfill(
 
     Answers at once with the request; `Location` says where to ask how far it is.
     """
-    asked = _read(body)
+    asked = read_json(BackfillRequest, body)
     _check_days(asked, services)
     _check_metrics(asked)
     request_id = uuid4()
@@ -43,7 +41,7 @@ def create_backfill(
                 table=asked.table,
                 start=asked.from_,
                 end=asked.to,
-                actor=caller.key.actor,
+                actor=caller.actor,
                 metrics=asked.metrics or (),
             )
         except ConfigurationError as error:
@@ -108,13 +106,3 @@ def _check_days(asked: BackfillRequest, services: Services) -> None:
         raise Problem("invalid-parameter", f"{asked.to} has not ended; today is {today} (UTC)", field="to")
     if asked.from_ < oldest:
         raise Problem("invalid-parameter", f"Events before {oldest} are no longer kept to recompute from", field="from")
-
-
-def _read(body: bytes) -> BackfillRequest:
-    try:
-        return BackfillRequest.model_validate_json(body)
-    except ValidationError as error:
-        faults = error.errors(include_url=False)
-        if faults[0]["type"] == "json_invalid":
-            raise Problem("malformed-body", f"The body is not JSON: {faults[0]['msg']}") from error
-        raise RequestValidationError([{**fault, "loc": ("body", *fault["loc"])} for fault in faults]) from error

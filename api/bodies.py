@@ -4,14 +4,29 @@ FastAPI would read and parse a declared body first and authorise afterwards; the
 """
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
 
 from api.problems import Problem
 from api.services import Services, services_of
 
-__all__ = ["Body", "Submission"]
+__all__ = ["Body", "Submission", "read_json"]
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def read_json(model: type[_Model], body: bytes) -> _Model:
+    """The body as `model`. Raises Problem when it is no JSON, RequestValidationError when it is not that."""
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        if faults[0]["type"] == "json_invalid":
+            raise Problem("malformed-body", f"The body is not JSON: {faults[0]['msg']}") from error
+        raise RequestValidationError([{**fault, "loc": ("body", *fault["loc"])} for fault in faults]) from error
 
 
 async def _body(request: Request, services: Annotated[Services, Depends(services_of)]) -> bytes:

@@ -4,10 +4,22 @@ from typing import Any, Final
 
 from lah_platform.events.examples import example_envelope, flat_example, nested_example
 
-__all__ = ["BACKFILL", "BACKFILL_ID", "BATCH", "EVENTS", "EVENT_ID", "REPORT_ID", "TIMESERIES"]
+__all__ = [
+    "BACKFILL",
+    "BACKFILL_ID",
+    "BATCH",
+    "EVENTS",
+    "EVENT_ID",
+    "KEY",
+    "KEY_ID",
+    "REPORT_ID",
+    "ROTATION",
+    "TIMESERIES",
+]
 
 EVENT_ID: Final[str] = example_envelope("latency")["event_id"]
 REPORT_ID: Final = "3e0b3c35-95f7-4ef5-9f27-0d1a5c8f3f10"
+KEY_ID: Final = "0123456789ab"
 BACKFILL_ID: Final = "7b0fd1a4-4d5c-4c36-8a0a-6f1f6f0f9b22"
 
 
@@ -22,6 +34,10 @@ EVENTS: Final[dict[str, Any]] = {
 }
 BATCH: Final[dict[str, Any]] = {"three events": list(EVENTS.values())}
 BACKFILL: Final[dict[str, Any]] = {"a month": {"table": "cost_daily", "from": "2026-01-01", "to": "2026-01-31"}}
+KEY: Final[dict[str, Any]] = {
+    "a dashboard's key for a year": {"role": "viewer", "label": "dashboards", "expires_in_days": 365}
+}
+ROTATION: Final[dict[str, Any]] = {"an hour to change over": {"grace_minutes": 60}}
 TIMESERIES: Final[dict[str, Any]] = {
     "latency of each service by the hour": {
         "metric": "latency_ms",

@@ -7,7 +7,7 @@ import msgspec
 from fastapi import Response
 from pydantic import BaseModel
 
-from api.access import Principal
+from api.credentials import Principal
 from api.formats import JSON, NDJSON, Format, as_headers, rows_in
 from api.parameters import Paging
 from api.problems import Problem

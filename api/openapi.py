@@ -22,7 +22,8 @@ _DESCRIPTION: Final = """\
 Every LLM operations event once, and the tables made from it.
 
 **Keys.** Send `Authorization: Bearer lah_...` or `X-API-Key: lah_...`. A key belongs to one tenant and sees that
-tenant's rows only; its role says what it may do. An operator's key belongs to every tenant.
+tenant's rows only; its role says what it may do. An operator's key belongs to every tenant. Where an issuer of
+tokens is configured, its JWTs are taken as bearer tokens too.
 
 **Times** are RFC 3339; a range is half-open, `[from, to)`. **Money** and exact sums are decimal strings.
 **Lists** come in pages: pass `next_cursor` as `cursor`. **Errors** are problem details (RFC 9457) that name the field
@@ -33,6 +34,7 @@ _TAGS: Final = (
     ("tables", "What is made from events: rollups and costs."),
     ("signals", "Anomalies, forecasts and correlations."),
     ("evidence", "Reports, verdicts of checks, and what could not be stored."),
+    ("keys", "API keys: made, rotated and revoked."),
     ("operations", "Recomputing, monitoring, and this document."),
 )
 

@@ -27,6 +27,7 @@ __all__ = [
     "DeadLetterFilter",
     "EventFilter",
     "ForecastFilter",
+    "LineageOf",
     "MetricFilter",
     "ReportFilter",
     "TimeRange",
@@ -160,6 +161,19 @@ class MetricFilter(TimeRange, Dimensions, TagFilter):
     measures: Annotated[str, AfterValidator(_measures)] = Field(
         ",".join(MEASURES), description="Comma-separated.", examples=["count,avg,p95"]
     )
+
+
+class LineageOf(BaseModel):
+    """Which number."""
+
+    window: WindowName = Field(description="Size of bucket; `1M` (or `1mo`) is the month.", examples=["1h"])
+    metric: MetricName = Field(description="What is measured.", examples=["latency_ms"])
+    series_id: int = Field(ge=1, lt=2**63, description="The row's `series_id`.", examples=["15"])
+    bucket_start: Annotated[
+        datetime,
+        BeforeValidator(_instant),
+        WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-31T08:00:00Z"]}),
+    ] = Field(description="Any time in the bucket.")
 
 
 class SignalFilter(TimeRange):

@@ -50,6 +50,7 @@ KINDS: Final = {
         Kind("too-large", 413, "The body is too large", "Send smaller batches"),
         Kind("invalid-parameter", 422, "A parameter is not usable", "Correct the field named and send it again"),
         Kind("invalid-event", 422, "The event cannot be stored", "Correct the field named and send it again"),
+        Kind("too-many-requests", 429, "Too many requests", "Send it again after `Retry-After` seconds"),
         Kind("too-busy", 429, "Too many submissions at once", "Send it again after `Retry-After` seconds"),
         Kind("internal", 500, "A bug, not your request", "Report it with the `instance`; it is in the server's log"),
         Kind("unavailable", 503, "Not available for the moment", "Send it again after `Retry-After` seconds"),

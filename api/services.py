@@ -1,5 +1,6 @@
 """What the app works with, handed in from outside: tests and deployments differ by these arguments only."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,7 +23,8 @@ class Services:
     """Real parts: a pool of autocommit connections, the door of events, settings, the server's secret.
 
     `broker_fault` says what is wrong with the broker, None when it answers; unset when there is no broker.
-    `clock` gives UTC. At most `max_submissions` bodies of `max_body_bytes` are in memory at a time.
+    `clock` gives UTC, `monotonic_s` seconds that only grow. At most `max_submissions` bodies of `max_body_bytes` are
+    in memory at a time.
     """
 
     pool: ConnectionPool
@@ -30,6 +32,7 @@ class Services:
     settings: Settings
     secret: bytes = field(repr=False)
     clock: Callable[[], datetime] = _now
+    monotonic_s: Callable[[], float] = time.monotonic
     broker_fault: Callable[[], str | None] | None = None
     takes_demo_keys: bool = False
     max_body_bytes: int = 8 * 1024 * 1024

@@ -47,6 +47,15 @@ class Settings(BaseSettings):
     )
     traces: Path | None = Field(default=None, description="Folder of real traces; unset: ../shared/data when present.")
     secret: SecretStr | None = Field(default=None, description="Server secret of API keys; unset: made in LAH_HOME.")
+    oidc_issuer: str | None = Field(default=None, description="Issuer whose tokens the API takes; unset: keys only.")
+    oidc_audience: str | None = Field(default=None, description="What the `aud` of those tokens must say.")
+    oidc_tenant_claim: str = Field(default="lah_tenant", description="Their claim that names the tenant...")
+    oidc_role_claim: str = Field(default="lah_role", description="...and the one that names the role.")
+    rate_limit: str = Field(
+        default="50000/minute",
+        pattern=r"^(none|[1-9][0-9]*/(second|minute|hour))$",
+        description="Requests of one credential in each API process, such as 600/minute; 'none': as many as come.",
+    )
     api_host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(default=8080, ge=1, le=65535)
     dagster_port: int = Field(default=3000, ge=1, le=65535)

@@ -5,6 +5,8 @@ import sys
 import typer
 
 from lah_platform.cli import data, operate, stack
+from lah_platform.cli.keys import keys
+from lah_platform.cli.readers import readers
 from lah_platform.errors import LahError
 
 __all__ = ["app", "main"]
@@ -25,6 +27,8 @@ app.command()(data.replay)
 app.command()(data.backfill)
 app.command()(data.report)
 app.add_typer(data.dead_letters, name="dead-letters")
+app.add_typer(keys, name="keys")
+app.add_typer(readers, name="readers")
 app.add_typer(operate.migrate, name="migrate")
 app.command()(operate.sql)
 

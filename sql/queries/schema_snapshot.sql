@@ -1,4 +1,4 @@
--- Every object of schema lah as one line each, sorted; compared with sql/schema.snapshot.
+-- Every object of schema lah, and every view of lah_tenant, as one line each, sorted; compared with sql/schema.snapshot.
 with tables as (
     select c.oid, c.relname from pg_class c
     where c.relnamespace = 'lah'::regnamespace and c.relkind in ('r', 'p', 'v') and not c.relispartition
@@ -16,8 +16,10 @@ select line from (
     select format('index %s %s', t.relname, regexp_replace(pg_get_indexdef(i.indexrelid), '^.* USING ', ''))
     from tables t join pg_index i on i.indrelid = t.oid
     union all
-    select format('view %s %s', c.relname, md5(pg_get_viewdef(c.oid, true)))
-    from pg_class c where c.relnamespace = 'lah'::regnamespace and c.relkind = 'v'
+    select format('view %s %s', case n.nspname when 'lah' then '' else n.nspname || '.' end || c.relname,
+                  md5(pg_get_viewdef(c.oid, true)))
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname in ('lah', 'lah_tenant') and c.relkind = 'v'
     union all
     select format('function %s(%s) %s', p.proname, pg_get_function_identity_arguments(p.oid), md5(p.prosrc))
     from pg_proc p where p.pronamespace = 'lah'::regnamespace

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from psycopg.types.json import Jsonb
 
 from api.app import create_app
-from api.examples import BACKFILL_ID, REPORT_ID
+from api.examples import BACKFILL_ID, KEY_ID, REPORT_ID
 from api.services import Services
 from lah_platform.events.decode import decode
 from lah_platform.events.envelope import Event
@@ -139,6 +139,11 @@ def _seed_tables(connection: Connection, tenant: str, place: int) -> None:
 
 
 def _seed_common(connection: Connection) -> None:
+    for key_id, tenant in ((KEY_ID, TENANTS[0]), ("ba9876543210", TENANTS[1])):
+        connection.execute(
+            "insert into api_keys (key_id, tenant, role, label, key_hmac) values (%s, %s, 'viewer', 'seeded', '\\x00')",
+            [key_id, tenant],
+        )
     connection.execute(
         "insert into checks (checked_at, asset, check_name, severity, blocking, passed, checked_rows, failed_rows,"
         " observed, advice) values (%s, 'events', 'ids_are_unique', 'error', true, false, 100, 1, '{\"twice\": 1}',"

@@ -15,6 +15,7 @@ from api.headers import SECURITY_HEADERS
 from api.problems import KINDS
 
 ROUTE_LIST = """\
+DELETE /api/v1/keys/{key_id}: 204
 GET /api/v1/anomalies: 200
 GET /api/v1/backfills/{request_id}: 200
 GET /api/v1/checks: 200
@@ -24,6 +25,8 @@ GET /api/v1/dead-letters: 200
 GET /api/v1/events/{event_id}: 200
 GET /api/v1/events: 200
 GET /api/v1/forecasts: 200
+GET /api/v1/keys: 200
+GET /api/v1/lineage: 200
 GET /api/v1/metrics: 200 304
 GET /api/v1/reports/{report_id}: 200
 GET /api/v1/reports: 200
@@ -36,6 +39,8 @@ GET /ready: 200 503
 POST /api/v1/backfills: 202
 POST /api/v1/events/batch: 200 202
 POST /api/v1/events: 200 202
+POST /api/v1/keys/{key_id}/rotate: 201
+POST /api/v1/keys: 201
 POST /api/v1/timeseries/query: 200 304
 """
 
@@ -87,6 +92,9 @@ def test_every_example_request_is_answered_as_the_document_says(seeded: Api, doc
             answer = client.request(method, address, params=query, json=body)
             assert answer.is_success, (method, address, answer.text)
             assert "{" not in address
+            if answer.status_code == 204:
+                executed += 1
+                continue
             documented = operation["responses"][str(answer.status_code)].get("content", {})
             kind = answer.headers["content-type"].split(";")[0]
             assert kind in documented, (address, kind)
@@ -106,7 +114,7 @@ def test_every_example_body_is_as_its_schema_says(document: dict[str, Any]) -> N
                 continue
             assert not _errors(content["schema"], example["value"], document), (path, name)
             checked += 1
-    assert checked == 6
+    assert checked == 8
 
 
 def test_every_parameter_and_every_route_is_described(document: dict[str, Any]) -> None:

@@ -76,7 +76,8 @@ def test_a_broker_that_is_away_or_has_no_topic_is_not_ready(api: Api, broker: Em
 def test_a_query_that_takes_too_long_says_so(seeded: Api) -> None:
     with connect(seeded.url) as connection:
         # a view that sleeps stands in for a table that is too large
-        connection.execute("drop view metrics_1m; create view metrics_1m as select m.* from metrics_5m m, pg_sleep(30)")
+        connection.execute("drop view metrics_1m cascade")
+        connection.execute("create view metrics_1m as select m.* from metrics_5m m, pg_sleep(30)")
     with ConnectionPool(
         seeded.url,
         kwargs={"autocommit": True, "options": "-c search_path=lah,public -c statement_timeout=200"},
