@@ -12,15 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-__all__ = ["Bools", "Floats", "Gap", "RegularSeries", "regular_series", "seasonal_period"]
+__all__ = ["Bools", "Floats", "Gap", "RegularSeries", "regular_series", "seasons_of"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Gap = Literal["zero", "interpolate"]
 
-# Six weeks of hours; older buckets say little about tomorrow, and fits stay below a second
+# Six weeks of hours, nearly three years of days; older buckets say little about tomorrow
 MAX_POINTS = 1008
-_LONGEST_PERIOD = 96  # a day of quarter hours; a day of minutes would need 1440 seasonal states
+_LONGEST_PERIOD = 96  # a day of quarter hours
 # Squares of larger values leave double precision; events beyond 1e140 are refused, and sums of them stay below this
 _MAX_MAGNITUDE = 1e150
 _DAY = timedelta(days=1)
@@ -29,13 +29,16 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def seasonal_period(step: timedelta) -> int:
-    """Buckets a season: a day of shorter buckets (24 for hours), a week of days, 1 (no season) for all else."""
+def seasons_of(step: timedelta) -> tuple[int, ...]:
+    """Buckets a season, shortest first: a day and a week of shorter buckets (24, 168 for hours), a week of days.
+
+    None for what is longer than a day, does not divide it, or is so short that a day has more than 96 buckets.
+    """
     if step == _DAY:
-        return _DAYS_A_WEEK
+        return (_DAYS_A_WEEK,)
     if step > _DAY or _DAY % step or _DAY // step > _LONGEST_PERIOD:
-        return 1
-    return _DAY // step
+        return ()
+    return (_DAY // step, _DAYS_A_WEEK * (_DAY // step))
 
 
 @dataclass(frozen=True)
