@@ -99,9 +99,8 @@ def _run(tasks: list[Task], seasons: tuple[int, ...], chosen: argparse.Namespace
         started = time.monotonic()
         made[name] = [method(task) for task in tasks]
         progress(f"{name}: {len(tasks)} forecasts in {time.monotonic() - started:.1f} s")
-    unlimited = 1e9 if chosen.full else 0.0
     for name, member in _STATSMODELS.items():
-        seconds = max(unlimited, (4.0 if chosen.quick else _STATSMODELS_SECONDS) / len(_STATSMODELS))
+        seconds = (4.0 if chosen.quick else _STATSMODELS_SECONDS) / len(_STATSMODELS)
         made[name] = _within(tasks, _single(member, seasons), seconds, _SEED)
         progress(f"{name}: {sum(one is not None for one in made[name])} of {len(tasks)} forecasts")
     if chosen.no_peers:
@@ -109,7 +108,7 @@ def _run(tasks: list[Task], seasons: tuple[int, ...], chosen: argparse.Namespace
         return made
     try:
         peers = PEERS + (("auto_arima",) if chosen.auto_arima else ())
-        seconds = max(unlimited, 8.0 if chosen.quick else _PEER_SECONDS)
+        seconds = 1e9 if chosen.full else 8.0 if chosen.quick else _PEER_SECONDS
         made |= by_peers(tasks, peers, seasons, seconds=seconds, may_install=not chosen.quick, seed=_SEED)
     except PeerMissing as error:
         progress(f"skipped {', '.join(PEERS)}: {error}")
@@ -160,7 +159,7 @@ def _options() -> argparse.Namespace:
         epilog="Example: python -m benchmarks.forecasts --json --data m4_hourly.csv --season 24,168 --horizon 48",
     )
     parser.add_argument("--quick", action="store_true", help=f"within a minute: {_QUICK_SAMPLE} series")
-    parser.add_argument("--full", action="store_true", help="all series by all methods, as long as it takes")
+    parser.add_argument("--full", action="store_true", help="all series, and the peers as long as they take")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     parser.add_argument("--data", type=Path, help="CSV or Parquet: series_id, step or timestamp, y, and maybe split")
     parser.add_argument("--season", default="24,168", help="buckets a season, shortest first (default 24,168)")

@@ -1,6 +1,7 @@
-"""Run in the peers' environment: statsforecast's or Prophet's forecasts of the tasks in PEER's file, as its README shows.
+"""Run in the peers' environment: statsforecast's and Prophet's forecasts of tasks, as their READMEs show.
 
-Reads a pickle of [(series_id, past), ...]; writes one of {method: [(value, {level: (lower, upper)}, seconds) or None]}.
+PEER has the job as JSON. Reads a pickle of [(series_id, past, horizon), ...]; writes one of
+{method: [(value, {level: (lower, upper)}, seconds) or None]}.
 Methods take turns, task by task, until the time is over; what was not reached is None.
 """
 

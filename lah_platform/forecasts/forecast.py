@@ -1,4 +1,4 @@
-"""Forecasts of a frame of points, series by series, and what each series' backtest says. The method is in `one_series`."""
+"""Forecasts of a frame of points, series by series, and what each backtest says. The method is in `one_series`."""
 
 import json
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ MODEL_SCHEMA = pl.Schema(
         "backtest_wape": pl.Float64(),
         "backtest_mase": pl.Float64(),
         "naive_wape": pl.Float64(),
-        "persistence": pl.Float64(),
+        "common_error": pl.Float64(),
         "naive_step": pl.Float64(),
         "forecastability": pl.Float64(),
         "is_forecastable": pl.Boolean(),
@@ -58,7 +58,7 @@ _BODY, _TAIL = LEVELS
 
 
 class Forecasts(NamedTuple):
-    """`frame` has FORECAST_SCHEMA, `models` MODEL_SCHEMA, one row a series. `not_fitted` says which got none, and why."""
+    """`frame` has FORECAST_SCHEMA, `models` MODEL_SCHEMA, a row a series. `not_fitted`: which got none, and why."""
 
     frame: pl.DataFrame
     models: pl.DataFrame
@@ -149,7 +149,7 @@ def _of_series(
         errors.wape,
         errors.mase,
         found.naive_wape,
-        found.persistence,
+        found.common_error,
         found.naive_step,
         forecastability(values),
         None if errors.mape is None else errors.mape <= PROMISED_MAPE,

@@ -1,5 +1,7 @@
 """Demand that is mostly zero: how often something comes, times how much. Both return a mean rate, flat ahead."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from lah_platform.forecasts.series import Floats
@@ -15,7 +17,7 @@ def croston(values: Floats, horizon: int, seasons: tuple[int, ...]) -> Floats:  
     if not len(at):
         return np.zeros(horizon)
     size, interval = float(values[at[0]]), float(at[0] + 1)
-    for before, now in zip(at[:-1], at[1:], strict=True):
+    for before, now in pairwise(at.tolist()):
         size += _SMOOTHING * (float(values[now]) - size)
         interval += _SMOOTHING * (float(now - before) - interval)
     return np.full(horizon, (1 - _SMOOTHING / 2) * size / interval)

@@ -5,7 +5,7 @@ scale per bucket ahead, and pooled over buckets and origins: an interval is the 
 times the scale (split conformal prediction: Vovk, Gammerman & Shafer 2005; Lei et al., JASA 113, 2018, with the finite
 sample's (1 + 1/n); over rolling origins as in Stankeviciute, Alaa & van der Schaar, NeurIPS 2021).
 
-Buckets of one origin err together, so there are as many independent errors as origins, which is at most seven. Hence the
+Buckets of one origin err together, so there are as many independent errors as origins, seven at most. Hence the
 quantile is widened by Student's t over the normal one. Up to 90 % the scale follows the bucket ahead (pulled towards
 their mean as if by four more origins) and t has two degrees of freedom an origin; beyond it there are too few errors
 to know the tail of each bucket, so the scale is the same for all and t has one degree an origin. Which of these was
@@ -32,7 +32,7 @@ def bounds_of(
 ) -> Bounds:
     """Lower and upper bounds (ahead) by level, each level within the next higher one.
 
-    value: what is forecast. held_out, actual, is_judged: (origins, ahead), maybe fewer buckets ahead than `value`, whose
+    value: what is forecast. held_out, actual, is_judged: (origins, ahead), maybe fewer buckets than `value`, whose
     last scale is then kept and grows with the square root of the distance.
     """
     errors = scaled_errors(held_out, actual, non_negative=non_negative)

@@ -1,8 +1,7 @@
 """The methods that are combined: what each says of the next buckets, and which of them a series gets.
 
 A member takes a regular history without gaps, how many buckets lie ahead and the series' seasons in buckets, shortest
-first, and returns one value a bucket ahead. Two arguments are enough to ask one by itself: `MEMBERS["day_naive"](y, 24)`
-would not know the season, so seasons are never guessed. Raises NotFitted where the history is too short for it.
+first, and returns one value a bucket ahead. Raises NotFitted where the history is too short for it.
 """
 
 from collections.abc import Callable, Mapping

@@ -19,14 +19,15 @@ __all__ = ["LEVELS", "SeriesForecast", "forecast_values"]
 
 LEVELS = (0.8, 0.95)
 _LEAST_VALUES = 3
+_COMMON_ORIGINS = 4
 
 
 @dataclass(frozen=True)
 class SeriesForecast:
     """`value` and `bounds` (ahead); `weights` by member; the rest is of the backtest, None where there was none.
 
-    `naive_wape`: the better of the two seasonal naive methods on the same buckets. `persistence`: how strongly a
-    bucket's error goes on in the next, from 0 to 1. `naive_step`: by which MASE divides.
+    `naive_wape`: the better of the two seasonal naive methods on the same buckets. `common_error`: how
+    much of a bucket's error all buckets of one forecast have in common, 0 to 1. `naive_step`: by which MASE divides.
     """
 
     value: Floats
@@ -35,7 +36,7 @@ class SeriesForecast:
     origins: int
     errors: Errors
     naive_wape: float | None
-    persistence: float
+    common_error: float
     naive_step: float
 
 
@@ -50,8 +51,8 @@ def forecast_values(
 ) -> SeriesForecast:
     """The `horizon` buckets after `values`, which are regular and finite; `is_observed` is False in filled gaps.
 
-    The shortest season is left out where it does not fit into the history twice, the others where they do not once. `more_members` take part beside those of
-    `members_for`. Raises NotFitted with fewer than three values.
+    The shortest season is left out where it does not fit into the history twice, the others where they do not once.
+    `more_members` take part beside those of `members_for`. Raises NotFitted with fewer than three values.
     """
     if len(values) < _LEAST_VALUES:
         raise NotFitted(f"{len(values)} buckets say nothing about how much it varies")
@@ -67,7 +68,7 @@ def forecast_values(
     by_name = {name: float(weight) for name, weight in zip(names, weights, strict=True)}
     bounds = naive_bounds(value, values, period, levels, non_negative=non_negative)
     if test is None or not test.is_judged.any():
-        return SeriesForecast(value, bounds, by_name, 0, Errors(None, None, None, None), None, 0.0, naive)
+        return SeriesForecast(value, bounds, by_name, 0, Errors(None, None, None, None), None, 1.0, naive)
     told = held_out(test)
     errors = scaled_errors(told, test.actual, non_negative=non_negative)
     if np.abs(errors[test.is_judged]).max() > 0:
@@ -79,7 +80,7 @@ def forecast_values(
         len(test.said),
         errors_of(test.actual, told, test.is_judged, naive),
         _naive_wape(test.errors, names, np.abs(test.actual[test.is_judged]).sum()),
-        _persistence(errors, test.is_judged),
+        _common(errors, test.is_judged),
         naive,
     )
 
@@ -95,9 +96,17 @@ def _naive_wape(errors: Floats, names: Sequence[str], actual: float) -> float | 
     return float(errors.sum(axis=0)[floors].min() / actual)
 
 
-def _persistence(errors: Floats, is_judged: Bools) -> float:
-    """Correlation of neighbouring errors about zero, over all origins."""
+def _common(errors: Floats, is_judged: Bools) -> float:
+    """The correlation of any two errors of one origin that makes their sums vary as they did (one-way components).
+
+    With s_h the root mean square error of bucket h and S the errors' sum of an origin:
+    c = (mean S^2 - sum s_h^2) / ((sum s_h)^2 - sum s_h^2), between 0 and 1; with n origins (n c + 4) / (n + 4), for in
+    so few a common error is seldom seen and sums that look too certain do more harm than the reverse.
+    """
     known = np.where(is_judged, errors, 0.0)
-    whole = float((known**2).sum())
-    together = float((known[:, 1:] * known[:, :-1]).sum()) if known.shape[1] > 1 else 0.0
-    return min(max(together / whole, 0.0), 0.99) if whole > 0 else 0.0
+    size = (known**2).mean(axis=0)
+    alone, together = float(size.sum()), float(np.sqrt(size).sum()) ** 2
+    if together - alone <= 1e-12 * together:
+        return 1.0
+    found = (float((known.sum(axis=1) ** 2).mean()) - alone) / (together - alone)
+    return (len(errors) * min(max(found, 0.0), 1.0) + _COMMON_ORIGINS) / (len(errors) + _COMMON_ORIGINS)

@@ -31,7 +31,7 @@ _TINY = 1e-9
 
 @dataclass(frozen=True)
 class _Kind:
-    """Which lags, as (buckets, shortest seasons, next seasons), and how strongly coefficients are drawn to their start."""
+    """Lags as (buckets, shortest seasons, next seasons), and how strongly coefficients are drawn to their start."""
 
     lags: tuple[tuple[int, int, int], ...]
     drawn_to_one: tuple[int, int, int]
@@ -84,7 +84,7 @@ def autoregression(
 def _lags(asked: tuple[tuple[int, int, int], ...], seasons: tuple[int, ...], longest: int) -> list[int]:
     periods = (*seasons[:2], 0, 0)[:2]
     wanted = {
-        d + p * periods[0] + w * periods[1] for d, p, w in asked if not (p and not periods[0] or w and not periods[1])
+        d + p * periods[0] + w * periods[1] for d, p, w in asked if (periods[0] or not p) and (periods[1] or not w)
     }
     return sorted(lag for lag in wanted if 1 <= lag <= longest)
 

@@ -1,10 +1,11 @@
 """Additive Holt-Winters smoothing without a trend or with a damped one, on logarithms; a grid in place of an optimizer.
 
-    level_t = level + phi trend + alpha e_t;  trend_t = phi trend + alpha beta e_t;  season_t = season + gamma (1 - alpha) e_t
+    level_t = level + phi trend + alpha e_t
+    trend_t = phi trend + alpha beta e_t
+    season_t = season + gamma (1 - alpha) e_t
 
-Winters (1960), Gardner & McKenzie (1985), in error-correction form (Hyndman, Koehler, Ord & Snyder 2008). All parameter
-sets run side by side as one vector; the one with the smallest mean absolute error one bucket ahead is kept. Statsmodels'
-optimizer takes a hundred times as long and was no better on M4's hourly train part.
+Winters (1960), Gardner & McKenzie (1985), in error-correction form (Hyndman, Koehler, Ord & Snyder 2008). All
+parameter sets run side by side as one vector; the one with the smallest mean absolute error one bucket ahead is kept.
 """
 
 from itertools import product
