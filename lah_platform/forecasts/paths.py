@@ -2,8 +2,8 @@
 
 A bucket's distribution runs through the value and the ends of both intervals, on the square-root scale where nothing
 is negative. Errors of one forecast depend on each other: their normal scores have one part in common (a one-factor
-Gaussian copula), `common_error`, which the backtest measures so that sums vary as they did. Without it the sum of a month would
-look far more certain than it is.
+Gaussian copula), `common_error`, which the backtest measures so that sums vary as they did. Without it the sum of a
+month would look far more certain than it is.
 """
 
 from dataclasses import dataclass

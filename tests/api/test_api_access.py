@@ -24,7 +24,11 @@ _PRIVATE = [(method, path, needed) for (method, path), needed in ROUTES.items() 
 def _address(path: str) -> str:
     for name, value in _IDS.items():
         path = path.replace(name, value)
-    return f"{path}?window=1h&metric=latency_ms" if path == "/api/v1/metrics" else path
+    asked = {
+        "/api/v1/metrics": "?window=1h&metric=latency_ms",
+        "/api/v1/forecasts/outlook": "?metric=cost_usd&limit=6&from=2026-01-01T00:00:00Z&to=2027-01-01T00:00:00Z",
+    }
+    return path + asked.get(path, "")
 
 
 def _ask(api: Api, tenant: str | None, role: str, method: str, path: str) -> Any:
