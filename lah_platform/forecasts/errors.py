@@ -8,6 +8,8 @@ from lah_platform.forecasts.series import Bools, Floats
 
 __all__ = ["Errors", "errors_of", "naive_step"]
 
+_NOTHING = 1e-150  # smaller values are 0, as in `series`
+
 
 @dataclass(frozen=True)
 class Errors:
@@ -29,7 +31,7 @@ def errors_of(actual: Floats, forecast: Floats, is_judged: Bools, step: float) -
     if not len(y):
         return Errors(None, None, None, None)
     miss, size = np.abs(y - f), np.abs(y) + np.abs(f)
-    is_some = y != 0
+    is_some = np.abs(y) > _NOTHING
     return Errors(
         mape=float(np.mean(miss[is_some] / np.abs(y[is_some]))) if is_some.any() else None,
         smape=float(np.mean(np.divide(2 * miss, size, out=np.zeros_like(miss), where=size > 0))),

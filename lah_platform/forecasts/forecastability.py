@@ -21,6 +21,7 @@ def forecastability(values: Floats) -> float | None:
     n = len(values)
     if n < 8 or values.max() - values.min() <= 1e-12 * max(float(np.abs(values).max()), 1e-300):
         return None
+    values = values / np.abs(values).max()
     power = np.abs(np.fft.rfft(values - values.mean()))[1:] ** 2
     width = max(int(n**0.5 / 4), 1)
     power = np.convolve(power, np.ones(width) / width, mode="same")

@@ -128,7 +128,8 @@ def _seed_tables(connection: Connection, tenant: str, place: int) -> None:
     )
     connection.execute(
         "insert into forecast_models"
-        " select f.tenant, f.series_id, f.metric, f.window_name, f.method, f.trained_through, 1, '{\"level\": 1}', 2, 0.1, 0.1, 0.1, 0.9, 0.2, 0.5, 1, 0.3, true, 'Can be forecast.', f.computed_at"
+        " select f.tenant, f.series_id, f.metric, f.window_name, f.method, f.trained_through,"
+        " 1, '{\"level\": 1}', 2, 0.1, 0.1, 0.1, 0.9, 0.2, 0.5, 1, 0.3, true, 'Can be forecast.', f.computed_at"
         " from forecasts f where f.tenant = %s",
         [tenant],
     )
