@@ -1,10 +1,11 @@
 """Signals on the hourly rollups: anomalies, forecasts, correlations. What they mean is in their rooms."""
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 import polars as pl
+from pydantic import Field
 
 from assets.partitions import DAILY, days_of, period_of
 from assets.resources import Hub
@@ -113,9 +114,13 @@ def correlations(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeR
 
 
 class ForecastConfig(dg.Config):
-    """How many series a run forecasts: the largest of each metric; the metadata says how many were left out."""
+    """How many series a run forecasts: the largest of each metric; the metadata says how many were left out.
+
+    holidays: UTC days such as 2026-12-25 that are unlike their weekday, past ones too.
+    """
 
     series_per_metric: int = 1000
+    holidays: list[str] = Field(default_factory=list)
 
 
 @dg.multi_asset(name="compute_forecasts", specs=[_FORECASTS])
@@ -126,6 +131,7 @@ def forecasts(context: dg.AssetExecutionContext, config: ForecastConfig, hub: Hu
     from lah_platform.forecasts.series import Gap
 
     now, started = datetime.now(UTC), time.monotonic()
+    holidays = [date.fromisoformat(day) for day in config.holidays]
     rows = left_out = compared = 0
     with hub.connection() as connection:
         for name, (step, horizon, history) in _FORECAST_WINDOWS.items():
@@ -143,7 +149,11 @@ def forecasts(context: dg.AssetExecutionContext, config: ForecastConfig, hub: Hu
                 chosen = sizes.head(config.series_per_metric).get_column("series_id").implode()
                 left_out += max(0, sizes.height - config.series_per_metric)
                 made = forecast_with_reasons(
-                    points.filter(pl.col("series_id").is_in(chosen)), step=step, horizon=horizon, gap=gap
+                    points.filter(pl.col("series_id").is_in(chosen)),
+                    step=step,
+                    horizon=horizon,
+                    gap=gap,
+                    holidays=holidays,
                 )
                 for reason in made.not_fitted.iter_rows(named=True):
                     context.log.debug("no forecast of series %(series_id)s %(metric)s: %(reason)s", reason)

@@ -1,13 +1,14 @@
 """Forecasts of a frame of points, series by series, and what each backtest says. The method is in `one_series`."""
 
 import json
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Collection, Mapping
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 import polars as pl
 
 from lah_platform.forecasts.forecastability import PROMISED_MAPE, forecastability, verdict
+from lah_platform.forecasts.holidays import without_holidays
 from lah_platform.forecasts.members import Member, NotFitted
 from lah_platform.forecasts.one_series import LEVELS, forecast_values
 from lah_platform.forecasts.series import Gap, RegularSeries, regular_series, seasons_of
@@ -77,6 +78,7 @@ def forecast_with_reasons(
     horizon: int,
     gap: Gap = "zero",
     more_members: Mapping[str, Member] | None = None,
+    holidays: Collection[date] = (),
 ) -> Forecasts:
     """The next `horizon` buckets of every series and metric of `points`.
 
@@ -88,7 +90,9 @@ def forecast_with_reasons(
     with 0.8. Where no observed value is negative, neither is a forecast or a bound. Backtest errors are shares, null
     when unknown; `weights` is a JSON object of the members' weights.
 
-    Series with fewer than three values, and gauges silent for longer than a season and the horizon, get none.
+    `holidays` (UTC days, past and future) are not learnt from, and forecast by how earlier ones were unlike their
+    weekday: see `holidays`. Series with fewer than three values, and gauges silent for longer than a season and the
+    horizon, get none.
     Raises ValueError when a bucket repeats or lies off the grid, a value is beyond ±1e150, or an argument makes no
     sense.
     """
@@ -99,7 +103,7 @@ def forecast_with_reasons(
     reasons: list[tuple[Any, ...]] = []
     for series in regular_series(points, step=step, gap=gap):
         try:
-            made, model = _of_series(series, step, horizon, more_members or {})
+            made, model = _of_series(series, step, horizon, more_members or {}, holidays)
         except NotFitted as reason:
             reasons.append((series.series_id, series.metric, str(reason)))
             continue
@@ -113,14 +117,21 @@ def forecast_with_reasons(
 
 
 def _of_series(
-    series: RegularSeries, step: timedelta, horizon: int, more_members: Mapping[str, Member]
+    series: RegularSeries,
+    step: timedelta,
+    horizon: int,
+    more_members: Mapping[str, Member],
+    holidays: Collection[date],
 ) -> tuple[list[tuple[Any, ...]], tuple[Any, ...]]:
     seasons = seasons_of(step)
     if series.lag > max(seasons[0] if seasons else 1, horizon):
         raise NotFitted(f"no value for {series.lag} buckets")
+    series, effect = without_holidays(series, step, holidays)
     values = series.values
     found = forecast_values(values, series.is_observed, series.lag + horizon, seasons, more_members=more_members)
-    (lower_80, upper_80), (lower, upper) = found.bounds[_BODY], found.bounds[_TAIL]
+    days = [(series.last_start + (ahead + 1) * step).date() for ahead in range(series.lag + horizon)]
+    value, bounds = effect.on(days, found.value, found.bounds)
+    (lower_80, upper_80), (lower, upper) = bounds[_BODY], bounds[_TAIL]
     errors = found.errors
     name = (series.series_id, series.metric, METHOD)
     rows = [
@@ -128,7 +139,7 @@ def _of_series(
             *name,
             series.last_start + (ahead + 1) * step,
             series.last_start,
-            float(found.value[ahead]),
+            float(value[ahead]),
             float(lower[ahead]),
             float(upper[ahead]),
             _TAIL,

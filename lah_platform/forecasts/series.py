@@ -61,9 +61,9 @@ def regular_series(points: pl.DataFrame, *, step: timedelta, gap: Gap) -> Iterat
     """Every (series_id, metric) of `points` with at least one value, by id and metric, on a grid of `step`.
 
     Null, NaN and infinite values are missing buckets, those within ±1e-150 are 0. `zero`: a missing bucket is 0, up to
-    the end of the frame (for counts and sums, which nothing happening leaves without a row). `interpolate`: a missing bucket is
-    on the line between its neighbours, and a series ends at its last value. At most MAX_POINTS buckets, the latest, are
-    kept. Raises ValueError when a bucket repeats or lies off the grid, or a value is beyond ±1e150.
+    the end of the frame (for counts and sums, which nothing happening leaves without a row). `interpolate`: a missing
+    bucket is on the line between its neighbours, and a series ends at its last value. At most MAX_POINTS buckets, the
+    latest, are kept. Raises ValueError when a bucket repeats or lies off the grid, or a value is beyond ±1e150.
     """
     finite = points.filter(pl.col("value").is_finite().fill_null(value=False)).sort(
         "series_id", "metric", "bucket_start"

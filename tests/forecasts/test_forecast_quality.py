@@ -173,3 +173,23 @@ def test_a_bucket_without_a_point_is_nothing_for_counts_and_unknown_for_gauges()
     assert gauges.select("judged_buckets", "wape").row(0) == (1, 0.0)
     assert judged(stored, came, until=START + 30 * HOUR, gap="zero").is_empty()
     assert judged(stored, came, until=until - timedelta(hours=2), gap="zero")["judged_buckets"].to_list() == [1]
+
+
+def test_a_holiday_is_not_learnt_from_and_the_next_one_is_forecast_like_it() -> None:
+    values = seasonal(np.random.default_rng(12), 24 * 22)
+    halved = values.copy()
+    halved[24 * 16 : 24 * 17] /= 2
+    holidays = [(START + timedelta(days=day)).date() for day in (16, 23)]
+    ordinary = forecast(points(values), step=HOUR, horizon=72)
+    told = forecast_with_reasons(points(halved), step=HOUR, horizon=72, holidays=holidays).frame
+    ratio = (told["value"] / ordinary["value"]).to_numpy()
+    assert ratio[:24] == pytest.approx(np.ones(24), abs=0.1)
+    assert ratio[24:48] == pytest.approx(np.full(24, 0.5), abs=0.1)
+    assert ratio[48:] == pytest.approx(np.ones(24), abs=0.1)
+    assert (told["upper_80"] >= told["value"]).all()
+
+
+def test_a_holiday_that_is_no_day_of_the_series_changes_nothing() -> None:
+    frame = points(seasonal(np.random.default_rng(13), 24 * 10))
+    made = forecast_with_reasons(frame, step=HOUR, horizon=24, holidays=[START.date() - timedelta(days=30)])
+    assert made.frame.equals(forecast(frame, step=HOUR, horizon=24))
