@@ -2,6 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 Floats = npt.NDArray[np.float64]
 
@@ -50,3 +51,28 @@ def errors(actual: list[float], forecast: list[float]) -> dict[str, float | None
         "smape": sum(symmetric) / len(symmetric),
         "wape": sum(abs(y - f) for y, f in zip(actual, forecast, strict=True)) / whole if whole else None,
     }
+
+
+def reaches(rows: list[list[float]], judged: list[list[bool]], horizon: int) -> dict[float, list[float]]:
+    """How far the 80 and 95 % bounds are from the forecast, by bucket ahead."""
+    origins, ahead = len(rows), len(rows[0])
+    size = {(o, h): abs(rows[o][h]) for o in range(origins) for h in range(ahead) if judged[o][h]}
+    overall = sum(size.values()) / len(size)
+    if max(size.values()) <= 1e-12:
+        return {level: [0.0] * horizon for level in (0.8, 0.95)}
+    pulled = []
+    for h in range(ahead):
+        known = [size[o, h] for o in range(origins) if (o, h) in size]
+        pulled.append((sum(known) + 4 * overall) / (len(known) + 4))
+    edges = [pulled[0], *pulled, pulled[-1]]
+    local = [sum(edges[h : h + 3]) / 3 for h in range(ahead)]
+    found = {}
+    for level, scale, free in ((0.8, local, 2 * origins), (0.95, [1.0] * ahead, origins)):
+        scaled = [value / scale[h] for (_, h), value in size.items()]
+        quantile = float(np.quantile(scaled, min(1.0, level * (1 + 1 / len(scaled)))))
+        quantile *= stats.t.ppf(0.5 + level / 2, free) / stats.norm.ppf(0.5 + level / 2)
+        found[level] = [
+            quantile * (scale[h] if h < ahead else scale[-1] * ((h + 1) / ahead) ** 0.5) for h in range(horizon)
+        ]
+    found[0.95] = [max(pair) for pair in zip(found[0.8], found[0.95], strict=True)]
+    return found

@@ -97,9 +97,11 @@ def test_a_backtest_is_forecasts_from_shorter_histories() -> None:
 
 def test_an_origin_is_judged_with_the_weights_of_the_others() -> None:
     values = seasonal(np.random.default_rng(3), 24 * 9)
-    found = backtest(["seasonal_naive", "level"], values, np.ones(len(values), dtype=bool), 24, (24, 168))
+    found = backtest(members_for(values), values, np.ones(len(values), dtype=bool), 24, (24, 168))
     assert found is not None
     told = held_out(found)
+    own = np.array([combined(said, weights_of(found.errors)) for said in found.said])
+    assert not np.array_equal(told, own)
     for row in range(len(told)):
         others = [r for r in range(len(told)) if r != row]
         errors = np.abs(found.said[others] - found.actual[others][:, None, :]).sum(axis=2)
