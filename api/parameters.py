@@ -27,8 +27,10 @@ __all__ = [
     "DeadLetterFilter",
     "EventFilter",
     "ForecastFilter",
+    "ForecastModelFilter",
     "LineageOf",
     "MetricFilter",
+    "OutlookFilter",
     "ReportFilter",
     "TimeRange",
     "Within",
@@ -208,7 +210,33 @@ class AnomalyFilter(SignalFilter):
 class ForecastFilter(SignalFilter):
     """Which forecasts, by the window they are for."""
 
-    method: Text | None = Field(None, description="Such as `arima`.")
+    method: Text | None = Field(None, description="Such as `combination`.")
+    origins: Literal["latest", "all"] = Field("latest", description="`all`: what was forecast earlier, too.")
+    growth: float = Field(1, ge=0, le=1000, description="What if there were so many times the requests.")
+    price: float = Field(1, ge=0, le=1000, description="What if prices were so many times as high.")
+
+
+class ForecastModelFilter(SignalFilter):
+    """Which forecasts, by when they were made."""
+
+    method: Text | None = Field(None, description="Such as `combination`.")
+
+
+class OutlookFilter(BaseModel):
+    """What to sum up, and the limit."""
+
+    metric: MetricName = Field(description="What is forecast.", examples=["cost_usd"])
+    limit: float = Field(ge=0, description="The budget, or the rate limit.", examples=[1000])
+    window: Literal["1h", "1d"] = Field("1d", description="Which forecasts: 48 hours or 31 days.")
+    kind: Literal["sum", "value"] = Field(
+        "sum", description="`sum`: the running sum since `from` reaches it; `value`: one bucket does."
+    )
+    from_: Instant | None = Field(None, alias="from", description="Start of the budget; default: of this month.")
+    to: Instant | None = Field(None, description="End of the budget; default: of the month of `from`.")
+    series_id: int | None = Field(None, ge=1, description="One series; default: the sum of all.")
+    model: Text | None = Field(None, description="Model id.", examples=["gpt-4o"])
+    growth: float = Field(1, ge=0, le=1000, description="What if there were so many times the requests.")
+    price: float = Field(1, ge=0, le=1000, description="What if prices were so many times as high.")
 
 
 class CorrelationFilter(TimeRange):

@@ -5,11 +5,13 @@ from typing import Annotated, Any, Final
 
 from fastapi import Depends, FastAPI, Query
 
+from api import outlooks
 from api.access import Caller
 from api.lists import read_page
 from api.models import Anomaly, Correlation, Forecast, RangePage
 from api.parameters import AnomalyFilter, CorrelationFilter, ForecastFilter, within
 from api.services import Services, services_of
+from lah_platform.forecasts.what_if import factor_of
 
 __all__ = ["add_routes"]
 
@@ -61,7 +63,10 @@ def list_correlations(
 def list_forecasts(
     caller: Caller, services: Annotated[Services, Depends(services_of)], asked: Annotated[ForecastFilter, Query()]
 ) -> dict[str, Any]:
-    """Forecasts for windows that start in the range, earliest first; by default from yesterday to in a month."""
+    """Forecasts for windows that start in the range, earliest first; by default from yesterday to in a month.
+
+    Of every series and window the latest forecast, unless all are asked for.
+    """
     span = within(asked, services.clock(), _RECENT, ahead=_HORIZON)
     page = read_page(
         services,
@@ -74,7 +79,12 @@ def list_forecasts(
         windows=asked.windows,
         model=asked.model,
         method=asked.method,
+        every_origin=asked.origins == "all",
     )
+    for row in page.rows:
+        factor = factor_of(row["metric"], growth=asked.growth, price=asked.price)
+        for amount in ("value", "lower", "upper", "lower_80", "upper_80"):
+            row[amount] = None if row[amount] is None else row[amount] * factor
     return {"items": page.rows, "next_cursor": page.next_cursor, "from": span.from_, "to": span.to}
 
 
@@ -93,3 +103,4 @@ def add_routes(app: FastAPI) -> None:
     app.add_api_route(
         "/api/v1/forecasts", list_forecasts, methods=["GET"], tags=["signals"], response_model=RangePage[Forecast]
     )
+    outlooks.add_routes(app)

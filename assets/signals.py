@@ -1,10 +1,11 @@
 """Signals on the hourly rollups: anomalies, forecasts, correlations. What they mean is in their rooms."""
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 import polars as pl
+from pydantic import Field
 
 from assets.partitions import DAILY, days_of, period_of
 from assets.resources import Hub
@@ -23,7 +24,9 @@ _STEP = timedelta(hours=1)
 _HISTORY = timedelta(days=28)  # four weeks: enough for the hour of week
 _EVIDENCE = timedelta(days=14)  # what correlations look back on: rates from a day would be guesses
 _LONGEST_EPISODE = timedelta(days=7)  # so much after the period is read, so that its last episodes are whole
-_HORIZON = 48
+_DAY = timedelta(days=1)
+# By window: step, buckets ahead, history. Two days of hours; a month of days, which is what budgets run for
+_FORECAST_WINDOWS = {"1h": (_STEP, 48, timedelta(days=42)), "1d": (_DAY, 31, timedelta(days=400))}
 
 # What is judged of each metric: totals of what adds up, the tail of what people wait for, the mean of gauges
 MEASURES = {
@@ -36,7 +39,14 @@ MEASURES = {
     "total_tokens": "sum",
     "cost_usd": "sum",
 }
-_FORECAST = {"requests_per_second": "avg", "total_tokens": "sum", "cost_usd": "sum", "events": "count"}
+_FORECAST = {
+    "events": "count",
+    "requests_per_second": "avg",
+    "total_tokens": "sum",
+    "cost_usd": "sum",
+    "failed_requests": "sum",
+    "latency_ms": "p95",
+}
 _ADDITIVE = ("sum", "count")
 
 _SIGNAL = {"group": "signals"}
@@ -49,8 +59,8 @@ _ANOMALIES = table_spec(
 )
 _FORECASTS = table_spec(
     "forecasts",
-    "The next 48 hours by seasonal naive, exponential smoothing and ARIMA, with intervals and backtest error.",
-    deps=["rollup_1h"],
+    "The next 48 hours and 31 days, with intervals, backtest error and how earlier forecasts came out.",
+    deps=["rollup_1h", "rollup_1d"],
     **_SIGNAL,
 )
 _CORRELATIONS = table_spec(
@@ -104,34 +114,51 @@ def correlations(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeR
 
 
 class ForecastConfig(dg.Config):
-    """How many series a run forecasts: the largest of each metric; the metadata says how many were left out."""
+    """How many series a run forecasts: the largest of each metric; the metadata says how many were left out.
 
-    series_per_metric: int = 6
+    holidays: UTC days such as 2026-12-25 that are unlike their weekday, past ones too.
+    """
+
+    series_per_metric: int = 1000
+    holidays: list[str] = Field(default_factory=list)
 
 
 @dg.multi_asset(name="compute_forecasts", specs=[_FORECASTS])
 def forecasts(context: dg.AssetExecutionContext, config: ForecastConfig, hub: Hub) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Forecast from everything up to the last whole hour."""
+    """Forecast hours and days from everything up to the last whole one, and judge what was forecast before."""
     from lah_platform.forecasts.forecast import forecast_with_reasons
+    from lah_platform.forecasts.judged import judged
+    from lah_platform.forecasts.series import Gap
 
-    until, started = _complete_until(datetime.now(UTC)), time.monotonic()
-    rows = left_out = 0
+    now, started = datetime.now(UTC), time.monotonic()
+    holidays = [date.fromisoformat(day) for day in config.holidays]
+    rows = left_out = compared = 0
     with hub.connection() as connection:
-        for metric, measure in _FORECAST.items():
-            points = _points(connection, {metric: measure}, until - _HISTORY, until)
-            sizes = points.group_by("series_id").agg(pl.len()).sort("len", "series_id", descending=[True, False])
-            chosen = sizes.head(config.series_per_metric).get_column("series_id").implode()
-            left_out += max(0, sizes.height - config.series_per_metric)
-            made = forecast_with_reasons(
-                points.filter(pl.col("series_id").is_in(chosen)),
-                step=_STEP,
-                horizon=_HORIZON,
-                gap="zero" if measure in _ADDITIVE else "interpolate",
-            )
-            for reason in made.not_fitted.iter_rows(named=True):
-                context.log.info("%(method)s left out of series %(series_id)s %(metric)s: %(reason)s", reason)
-            rows += signals.write_forecasts(connection, made.frame, window=_WINDOW, computed_at=datetime.now(UTC))
-    return _result(rows, until, started, series_left_out=left_out)
+        for name, (step, horizon, history) in _FORECAST_WINDOWS.items():
+            until = window(name).floor(now)
+            for metric, measure in _FORECAST.items():
+                gap: Gap = "zero" if measure in _ADDITIVE else "interpolate"
+                points = signals.read_points(
+                    connection, name, measure, [metric], until - history, until, with_histograms=False
+                )
+                since = until - 2 * horizon * step
+                earlier = signals.read_unjudged_forecasts(connection, name, [metric], since, until)
+                came_out = judged(earlier, points, until=until, gap=gap)
+                compared += signals.write_judged_forecasts(connection, came_out, window=name, judged_at=now)
+                sizes = points.group_by("series_id").agg(pl.len()).sort("len", "series_id", descending=[True, False])
+                chosen = sizes.head(config.series_per_metric).get_column("series_id").implode()
+                left_out += max(0, sizes.height - config.series_per_metric)
+                made = forecast_with_reasons(
+                    points.filter(pl.col("series_id").is_in(chosen)),
+                    step=step,
+                    horizon=horizon,
+                    gap=gap,
+                    holidays=holidays,
+                )
+                for reason in made.not_fitted.iter_rows(named=True):
+                    context.log.debug("no forecast of series %(series_id)s %(metric)s: %(reason)s", reason)
+                rows += signals.write_forecasts(connection, made.frame, made.models, window=name, computed_at=now)
+    return _result(rows, _complete_until(now), started, series_left_out=left_out, forecasts_judged=compared)
 
 
 def _points(

@@ -4,6 +4,6 @@ Pure: frames in, frames out. Reading rollups and writing table `forecasts` belon
 Importing this package loads no statsmodels; `state_space` does, when the first model is fitted.
 """
 
-from lah_platform.forecasts.forecast import FORECAST_SCHEMA, METHODS, Forecasts, forecast, forecast_with_reasons
+from lah_platform.forecasts.forecast import FORECAST_SCHEMA, MODEL_SCHEMA, Forecasts, forecast, forecast_with_reasons
 
-__all__ = ["FORECAST_SCHEMA", "METHODS", "Forecasts", "forecast", "forecast_with_reasons"]
+__all__ = ["FORECAST_SCHEMA", "MODEL_SCHEMA", "Forecasts", "forecast", "forecast_with_reasons"]

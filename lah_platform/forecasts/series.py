@@ -12,30 +12,34 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-__all__ = ["Bools", "Floats", "Gap", "RegularSeries", "regular_series", "seasonal_period"]
+__all__ = ["Bools", "Floats", "Gap", "RegularSeries", "regular_series", "seasons_of"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Gap = Literal["zero", "interpolate"]
 
-# Six weeks of hours; older buckets say little about tomorrow, and fits stay below a second
+# Six weeks of hours, nearly three years of days; older buckets say little about tomorrow
 MAX_POINTS = 1008
-_LONGEST_PERIOD = 96  # a day of quarter hours; a day of minutes would need 1440 seasonal states
+_LONGEST_PERIOD = 96  # a day of quarter hours
 # Squares of larger values leave double precision; events beyond 1e140 are refused, and sums of them stay below this
 _MAX_MAGNITUDE = 1e150
+_LEAST_MAGNITUDE = 1e-150  # smaller ones leave it too, and are nothing
 _DAY = timedelta(days=1)
 _DAYS_A_WEEK = 7
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def seasonal_period(step: timedelta) -> int:
-    """Buckets a season: a day of shorter buckets (24 for hours), a week of days, 1 (no season) for all else."""
+def seasons_of(step: timedelta) -> tuple[int, ...]:
+    """Buckets a season, shortest first: a day and a week of shorter buckets (24, 168 for hours), a week of days.
+
+    None for what is longer than a day, does not divide it, or is so short that a day has more than 96 buckets.
+    """
     if step == _DAY:
-        return _DAYS_A_WEEK
+        return (_DAYS_A_WEEK,)
     if step > _DAY or _DAY % step or _DAY // step > _LONGEST_PERIOD:
-        return 1
-    return _DAY // step
+        return ()
+    return (_DAY // step, _DAYS_A_WEEK * (_DAY // step))
 
 
 @dataclass(frozen=True)
@@ -56,10 +60,10 @@ class RegularSeries:
 def regular_series(points: pl.DataFrame, *, step: timedelta, gap: Gap) -> Iterator[RegularSeries]:
     """Every (series_id, metric) of `points` with at least one value, by id and metric, on a grid of `step`.
 
-    Null, NaN and infinite values are missing buckets. `zero`: a missing bucket is 0, up to the end of the frame (for
-    counts and sums, which nothing happening leaves without a row). `interpolate`: a missing bucket is on the line
-    between its neighbours, and a series ends at its last value. At most MAX_POINTS buckets, the latest, are kept.
-    Raises ValueError when a bucket repeats or lies off the grid, or a value is beyond ±1e150.
+    Null, NaN and infinite values are missing buckets, those within ±1e-150 are 0. `zero`: a missing bucket is 0, up to
+    the end of the frame (for counts and sums, which nothing happening leaves without a row). `interpolate`: a missing
+    bucket is on the line between its neighbours, and a series ends at its last value. At most MAX_POINTS buckets, the
+    latest, are kept. Raises ValueError when a bucket repeats or lies off the grid, or a value is beyond ±1e150.
     """
     finite = points.filter(pl.col("value").is_finite().fill_null(value=False)).sort(
         "series_id", "metric", "bucket_start"
@@ -81,6 +85,7 @@ def regular_series(points: pl.DataFrame, *, step: timedelta, gap: Gap) -> Iterat
         values = np.interp(grid, buckets, given) if gap == "interpolate" else np.zeros(len(grid))
         is_kept = buckets >= 0
         values[buckets[is_kept]] = given[is_kept]
+        values[np.abs(values) < _LEAST_MAGNITUDE] = 0.0
         is_observed = np.full(len(grid), gap == "zero")
         is_observed[buckets[is_kept]] = True
         last_us = int(at[0]) + end * step_us

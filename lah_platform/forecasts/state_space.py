@@ -1,4 +1,4 @@
-"""Exponential smoothing and ARIMA by statsmodels, which is imported when the first model is fitted.
+"""Exponential smoothing and ARIMA by statsmodels, as further members; it is imported when the first model is fitted.
 
 Everything statsmodels warns of is dealt with in `_guarded`: where it did not converge or its numbers overflowed, the
 fit is refused with the warning's text; any other warning is passed on to the caller.
@@ -11,10 +11,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from lah_platform.forecasts.methods import NotFitted, Prediction, student_t
-from lah_platform.forecasts.series import Bools, Floats
+from lah_platform.forecasts.members import NotFitted, Seasons
+from lah_platform.forecasts.series import Floats
 
-__all__ = ["Arima", "ExponentialSmoothing"]
+__all__ = ["arima", "exponential_smoothing"]
 
 _T = TypeVar("_T")
 _Order = tuple[int, int, int]  # p, d, q
@@ -76,113 +76,72 @@ def _scale(values: Floats, seasons: int) -> float:
     return float(np.abs(values).mean())
 
 
-def _prediction(value: Floats, standard_error: Floats, points: int, parameters: int, level: float) -> Prediction:
-    """Widened for the parameters, seasonal and initial states estimated from the same points.
+def exponential_smoothing(values: Floats, horizon: int, seasons: Seasons) -> Floats:
+    """ETS(A,Ad,A), or ETS(A,Ad,N) without a season: additive errors, damped trend, the shortest season.
 
-    The factor is Akaike's final prediction error, (n + k) / (n - k) (Ann. Inst. Statist. Math. 21, 1969).
+    Hyndman, Koehler, Ord & Snyder, Forecasting with Exponential Smoothing (2008). Needs two seasons.
     """
-    free = points - parameters
-    widened = standard_error * np.sqrt((points + parameters) / free)
-    if not (np.isfinite(value).all() and np.isfinite(widened).all()):
-        raise NotFitted("its forecasts are not finite")
-    return Prediction(value, student_t(level, free) * widened)
+    period = seasons[0] if seasons else 1
+    scale = _scale(values, 2 * period)
 
-
-class ExponentialSmoothing:
-    """Additive errors, damped additive trend and, with a period, additive seasons: ETS(A,Ad,A) or ETS(A,Ad,N).
-
-    Hyndman, Koehler, Ord & Snyder, Forecasting with Exponential Smoothing (2008); intervals by its section 6.3.
-    Needs two seasons.
-    """
-
-    def __init__(self, values: Floats, period: int) -> None:
-        self._scale = _scale(values, 2 * period)
-        self._period = period
-        fit = _guarded(lambda: self._model(values).fit(disp=False), _SMOOTHING)
-        if not (fit.mle_retvals["converged"] and np.isfinite(fit.params).all()):
-            raise NotFitted(f"{_SMOOTHING} did not converge")
-        self._parameters: Floats = fit.params
-
-    def _model(self, values: Floats) -> Any:
-        seasons = {"seasonal": "add", "seasonal_periods": self._period} if self._period > 1 else {}
-        return _statsmodels().ETSModel(
-            values / self._scale,
+    def fitted() -> Floats:
+        model = _statsmodels().ETSModel(
+            values / scale,
             error="add",
             trend="add",
             damped_trend=True,
             initialization_method="heuristic",  # estimating 26 initial states takes ten times as long
-            **seasons,
+            **({"seasonal": "add", "seasonal_periods": period} if period > 1 else {}),
         )
+        fit = model.fit(disp=False)
+        if not (fit.mle_retvals["converged"] and np.isfinite(fit.params).all()):
+            raise NotFitted(f"{_SMOOTHING} did not converge")
+        return np.asarray(fit.forecast(horizon), dtype=np.float64) * scale
 
-    def predict(self, values: Floats, is_observed: Bools, horizon: int, level: float) -> Prediction:  # noqa: ARG002
-        return _guarded(lambda: self._predict(values, horizon, level), _SMOOTHING)
-
-    def _predict(self, values: Floats, horizon: int, level: float) -> Prediction:
-        smooth = self._model(values).smooth(self._parameters)
-        steps = np.arange(1, horizon)
-        weight = smooth.smoothing_level + smooth.smoothing_trend * np.cumsum(smooth.damping_trend**steps)
-        if self._period > 1:
-            weight = weight + smooth.smoothing_seasonal * (steps % self._period == 0)
-        error = np.sqrt(smooth.mse * np.cumsum(np.concatenate([[1.0], weight**2])))
-        states = 2 + (self._period if self._period > 1 else 0)
-        value = np.asarray(smooth.forecast(horizon)) * self._scale
-        return _prediction(value, error * self._scale, len(values), len(self._parameters) + states, level)
+    return _guarded(fitted, _SMOOTHING)
 
 
-class Arima:
+def arima(values: Floats, horizon: int, seasons: Seasons) -> Floats:
     """ARIMA(p, d, q) about a daily or weekly shape of Fourier terms (dynamic harmonic regression, FPP3 section 10.5).
 
     The shape is fitted by least squares, on differences when d is 1; d is 1 when the KPSS test (Kwiatkowski,
     Phillips, Schmidt & Shin 1992) rejects a steady level at 5 %; p and q up to 1 by AIC. Seasonal ARIMA terms would
     say the same with 24 or more states, and take seconds. Needs three seasons.
     """
-
-    def __init__(self, values: Floats, period: int) -> None:
-        self._scale = _scale(values, 3 * period)
-        self._period = period
-        scaled = values / self._scale
-        terms = self._terms(0, len(values))
-        shape = np.asarray(np.linalg.lstsq(terms, scaled, rcond=None)[0], dtype=np.float64)
-        d = int(_kpss(scaled - terms @ shape) > _KPSS_5_PERCENT)
-        if d:
-            shape[1:] = np.linalg.lstsq(np.diff(terms[:, 1:], axis=0), np.diff(scaled), rcond=None)[0]
-        self._shape = shape
-        rest = scaled - terms @ shape
-        reasons: list[str] = []
-        fits: list[tuple[float, _Order, Floats]] = []
-        for p, q in _ARMA_GRID:
-            try:
-                fits.append(_arma(rest, (p, d, q)))
-            except NotFitted as reason:
-                reasons.append(str(reason))
-        if not fits:
-            raise NotFitted("; ".join(reasons))
-        _, self._order, self._parameters = min(fits, key=lambda fit: fit[0])
-
-    def _terms(self, start: int, stop: int) -> Floats:
-        """A constant and the harmonics of the season, for buckets [start, stop)."""
-        angle = 2 * np.pi * np.arange(start, stop) / self._period
-        columns = [np.ones(stop - start)]
-        for k in range(1, min(_HARMONICS, self._period // 2) + 1):
-            columns.append(np.cos(k * angle))
-            if 2 * k < self._period:  # the sine of half the period is zero in every bucket
-                columns.append(np.sin(k * angle))
-        return np.column_stack(columns)
-
-    def predict(self, values: Floats, is_observed: Bools, horizon: int, level: float) -> Prediction:  # noqa: ARG002
-        return _guarded(lambda: self._predict(values, horizon, level), "ARIMA")
-
-    def _predict(self, values: Floats, horizon: int, level: float) -> Prediction:
-        n = len(values)
-        rest = values / self._scale - self._terms(0, n) @ self._shape
-        ahead = _arima(rest, self._order).filter(self._parameters).get_forecast(horizon)
-        value = np.asarray(ahead.predicted_mean) + self._terms(n, n + horizon) @ self._shape
-        parameters = len(self._shape) + len(self._parameters)
-        return _prediction(value * self._scale, np.asarray(ahead.se_mean) * self._scale, n, parameters, level)
+    period = seasons[0] if seasons else 1
+    scale = _scale(values, 3 * period)
+    n = len(values)
+    scaled, terms = values / scale, _terms(0, n + horizon, period)
+    shape = np.asarray(np.linalg.lstsq(terms[:n], scaled, rcond=None)[0], dtype=np.float64)
+    d = int(_kpss(scaled - terms[:n] @ shape) > _KPSS_5_PERCENT)
+    if d:
+        shape[1:] = np.linalg.lstsq(np.diff(terms[:n, 1:], axis=0), np.diff(scaled), rcond=None)[0]
+    rest = scaled - terms[:n] @ shape
+    reasons: list[str] = []
+    fits: list[tuple[float, _Order, Floats]] = []
+    for p, q in _ARMA_GRID:
+        try:
+            fits.append(_arma(rest, (p, d, q)))
+        except NotFitted as reason:
+            reasons.append(str(reason))
+    if not fits:
+        raise NotFitted("; ".join(reasons))
+    _, order, parameters = min(fits, key=lambda fit: fit[0])
+    ahead = _guarded(
+        lambda: _statsmodels().ARIMA(rest, order=order, trend="n").filter(parameters).forecast(horizon), "ARIMA"
+    )
+    return np.asarray((np.asarray(ahead) + terms[n:] @ shape) * scale, dtype=np.float64)
 
 
-def _arima(values: Floats, order: _Order) -> Any:
-    return _statsmodels().ARIMA(values, order=order, trend="n")
+def _terms(start: int, stop: int, period: int) -> Floats:
+    """A constant and the harmonics of the season, for buckets [start, stop)."""
+    angle = 2 * np.pi * np.arange(start, stop) / period
+    columns = [np.ones(stop - start)]
+    for k in range(1, min(_HARMONICS, period // 2) + 1):
+        columns.append(np.cos(k * angle))
+        if 2 * k < period:  # the sine of half the period is zero in every bucket
+            columns.append(np.sin(k * angle))
+    return np.column_stack(columns)
 
 
 def _arma(values: Floats, order: _Order) -> tuple[float, _Order, Floats]:

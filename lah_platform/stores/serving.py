@@ -111,7 +111,19 @@ LISTINGS: Final[Mapping[str, Listing]] = MappingProxyType(
                     "metric": "text",
                     "window": "text",
                     "method": "text",
+                    "trained_through": "timestamptz",
                 },
+            ),
+            Listing(
+                "forecast_models",
+                {
+                    "computed_at": "timestamptz",
+                    "series_id": "bigint",
+                    "metric": "text",
+                    "window": "text",
+                    "method": "text",
+                },
+                is_descending=True,
             ),
             Listing(
                 "costs",

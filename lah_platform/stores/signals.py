@@ -1,7 +1,7 @@
 """Signals in PostgreSQL: points of the rollups out, episodes, forecasts and correlations in."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -19,9 +19,11 @@ __all__ = [
     "read_anomalies",
     "read_linked_events",
     "read_points",
+    "read_unjudged_forecasts",
     "write_anomalies",
     "write_correlations",
     "write_forecasts",
+    "write_judged_forecasts",
 ]
 
 _Q = queries("signals")
@@ -64,6 +66,15 @@ _ANOMALIES: dict[str, Any] = (
     | {"score": pl.Float64, "deviation": pl.Float64}
     | dict.fromkeys(["event_type", "subtype", "model"], pl.String)
 )
+
+_UNJUDGED: dict[str, Any] = {
+    "series_id": pl.Int64,
+    "metric": pl.String,
+    "method": pl.String,
+    "trained_through": _TIME,
+    "target_start": _TIME,
+} | dict.fromkeys(["value", "lower", "upper", "lower_80", "upper_80", "naive_step"], pl.Float64)
+_KEPT = timedelta(days=45)  # longer than the longest horizon, a month of days: until all of it can be judged
 
 _CORRELATION_TYPES = {
     "correlation_id": "uuid",
@@ -155,22 +166,48 @@ def write_anomalies(
         return copy_frame(connection, "anomalies", rows, ["anomaly_id", "tenant", *frame.columns, "detected_at"])
 
 
-def write_forecasts(connection: Connection, frame: pl.DataFrame, *, window: str, computed_at: datetime) -> int:
-    """Replace `window`'s forecasts, by every method, of the series and metrics in `frame`; returns how many rows.
+def write_forecasts(
+    connection: Connection, frame: pl.DataFrame, models: pl.DataFrame, *, window: str, computed_at: datetime
+) -> int:
+    """Write `window`'s forecasts and what they were made of, one origin beside the other; returns how many forecasts.
 
-    A method that no longer applies to a series takes its earlier forecasts with it.
+    frame, models: of `forecasts.forecast_with_reasons`. What is there of the same series, metric and origin is
+    replaced. Forecasts older than 45 days are deleted; of `forecast_models` nothing is.
     """
-    rows = frame.with_columns(window_name=pl.lit(window), computed_at=pl.lit(computed_at).cast(_TIME)).join(
-        _tenants(connection, frame), on="series_id", how="left"
-    )
-    replaced = [
-        {"series_id": series_id, "metric": metric, "window": window}
-        for series_id, metric in frame.select("series_id", "metric").unique().rows()
-    ]
+    extra = {"window_name": pl.lit(window), "computed_at": pl.lit(computed_at).cast(_TIME)}
+    tenants = _tenants(connection, frame)
+    rows, made_of = (each.with_columns(**extra).join(tenants, on="series_id", how="left") for each in (frame, models))
+    origins = frame.select("series_id", "metric", "trained_through").unique()
+    replaced = {
+        "series_ids": origins["series_id"].to_list(),
+        "metrics": origins["metric"].to_list(),
+        "origins": origins["trained_through"].to_list(),
+        "window": window,
+    }
+    names = ["tenant", "window_name", "computed_at"]
     with connection.transaction():
         connection.execute(_Q["lock"], {"table": "forecasts"})
-        connection.cursor().executemany(_Q["delete_forecasts"], replaced)
-        return copy_frame(connection, "forecasts", rows, ["tenant", "window_name", "computed_at", *frame.columns])
+        connection.execute(_Q["delete_forecasts"], replaced)
+        connection.execute(_Q["delete_forecast_models"], replaced)
+        connection.execute(_Q["forget_forecasts"], {"window": window, "before": computed_at - _KEPT})
+        copy_frame(connection, "forecast_models", made_of, [*names, *models.columns])
+        return copy_frame(connection, "forecasts", rows, [*names, *frame.columns])
+
+
+def read_unjudged_forecasts(
+    connection: Connection, window: str, metrics: Sequence[str], start: datetime, end: datetime
+) -> pl.DataFrame:
+    """Forecasts from [start, end) for buckets of it (UTC) that may not have been compared with what came about."""
+    asked = {"window": window, "metrics": list(metrics), "start": start, "end": end}
+    return read_frame(connection, _Q["unjudged_forecasts"], asked, schema=_UNJUDGED)
+
+
+def write_judged_forecasts(connection: Connection, frame: pl.DataFrame, *, window: str, judged_at: datetime) -> int:
+    """Write how forecasts came out, a frame of `forecasts.judged`; returns how many."""
+    columns = frame.to_dict(as_series=False)
+    with connection.transaction():
+        connection.execute(_Q["lock"], {"table": "forecasts"})
+        return connection.execute(_Q["judge_forecasts"], {**columns, "window": window, "judged_at": judged_at}).rowcount
 
 
 def write_correlations(

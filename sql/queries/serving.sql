@@ -91,20 +91,73 @@ limit %(limit)s
 -- name: forecasts
 -- Forecasts for windows that start in [from, to), earliest first.
 select f.tenant, f.series_id, f.metric, f.window_name as "window", f.method, f.target_start, f.trained_through,
-       f.value, f.lower, f.upper, f.level, f.backtest_wape, f.computed_at,
+       f.value, f.lower, f.upper, f.level, f.lower_80, f.upper_80, f.backtest_wape, f.computed_at,
        s.event_type, s.subtype, s.model, s.environment, s.service, s.region, s.team
 from forecasts f
 left join series s on s.series_id = f.series_id
 where f.target_start >= %(from)s and f.target_start < %(to)s
-  and (f.target_start, f.series_id, f.metric, f.window_name, f.method)
-      > (%(after_0)s::timestamptz, %(after_1)s::bigint, %(after_2)s::text, %(after_3)s::text, %(after_4)s::text)
+  and (f.target_start, f.series_id, f.metric, f.window_name, f.method, f.trained_through)
+      > (%(after_0)s::timestamptz, %(after_1)s::bigint, %(after_2)s::text, %(after_3)s::text, %(after_4)s::text,
+         %(after_5)s::timestamptz)
+  and (%(every_origin)s::boolean or not exists (
+      select from forecast_models l
+      where l.series_id = f.series_id and l.metric = f.metric and l.window_name = f.window_name
+        and l.trained_through > f.trained_through))
   and (%(tenant)s::text = '*' or f.tenant = %(tenant)s::text)
   and (%(metric)s::text is null or f.metric = %(metric)s::text)
   and (%(windows)s::text[] is null or f.window_name = any (%(windows)s::text[]))
   and (%(method)s::text is null or f.method = %(method)s::text)
   and (%(model)s::text is null or s.model = %(model)s::text)
-order by f.target_start, f.series_id, f.metric, f.window_name, f.method
+order by f.target_start, f.series_id, f.metric, f.window_name, f.method, f.trained_through
 limit %(limit)s
+
+-- name: forecast_models
+-- Forecasts made in [from, to) with their backtest and how they came out, newest first.
+select f.tenant, f.series_id, f.metric, f.window_name as "window", f.method, f.trained_through, f.horizon, f.weights,
+       f.origins, f.backtest_mape, f.backtest_smape, f.backtest_wape, f.backtest_mase, f.naive_wape, f.forecastability,
+       f.is_forecastable, f.verdict, f.computed_at, f.judged_buckets, f.mape, f.smape, f.wape, f.mase, f.coverage_80,
+       f.coverage_95, f.judged_at, s.event_type, s.subtype, s.model, s.environment, s.service, s.region, s.team
+from forecast_models f
+left join series s on s.series_id = f.series_id
+where f.computed_at >= %(from)s and f.computed_at < %(to)s
+  and (f.computed_at, f.series_id, f.metric, f.window_name, f.method)
+      < (%(after_0)s::timestamptz, %(after_1)s::bigint, %(after_2)s::text, %(after_3)s::text, %(after_4)s::text)
+  and (%(tenant)s::text = '*' or f.tenant = %(tenant)s::text)
+  and (%(metric)s::text is null or f.metric = %(metric)s::text)
+  and (%(windows)s::text[] is null or f.window_name = any (%(windows)s::text[]))
+  and (%(method)s::text is null or f.method = %(method)s::text)
+  and (%(model)s::text is null or s.model = %(model)s::text)
+order by f.computed_at desc, f.series_id desc, f.metric desc, f.window_name desc, f.method desc
+limit %(limit)s
+
+-- name: forecast_outlook
+-- The latest forecasts of a metric for buckets that start in [from, to).
+select f.tenant, f.series_id, f.trained_through, f.target_start, f.value, f.lower, f.upper, f.lower_80, f.upper_80,
+       m.common_error
+from forecasts f
+join forecast_models m using (series_id, metric, window_name, trained_through, method)
+join series s on s.series_id = f.series_id
+where f.metric = %(metric)s and f.window_name = any (%(windows)s::text[])
+  and f.target_start >= %(from)s and f.target_start < %(to)s
+  and (%(tenant)s::text = '*' or f.tenant = %(tenant)s::text)
+  and (%(model)s::text is null or s.model = %(model)s::text)
+  and (%(series_id)s::bigint is null or f.series_id = %(series_id)s::bigint)
+  and not exists (
+      select from forecast_models l
+      where l.series_id = f.series_id and l.metric = f.metric and l.window_name = f.window_name
+        and l.trained_through > f.trained_through)
+order by f.series_id, f.target_start
+
+-- name: amount_so_far
+-- What a metric summed up to in whole days of [from, to), of the same series.
+select coalesce(sum(case when r.metric = 'events' then r.count::numeric else coalesce(r.sum_exact, r.sum::numeric) end),
+                0)::double precision as amount
+from rollup_1d r
+join series s on s.series_id = r.series_id
+where r.metric = %(metric)s and r.bucket_start >= %(from)s and r.bucket_start < %(to)s
+  and (%(tenant)s::text = '*' or s.tenant = %(tenant)s::text)
+  and (%(model)s::text is null or s.model = %(model)s::text)
+  and (%(series_id)s::bigint is null or s.series_id = %(series_id)s::bigint)
 
 -- name: costs
 -- Costs per day from the first to the last day, both included, oldest first.

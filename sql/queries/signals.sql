@@ -28,8 +28,41 @@ delete from anomalies
 where (window_name = %(window)s and ended_at > %(start)s and started_at < %(end)s) or anomaly_id = any(%(ids)s)
 
 -- name: delete_forecasts
--- The forecasts of one series, metric and window, before they are written again.
-delete from forecasts where series_id = %(series_id)s and metric = %(metric)s and window_name = %(window)s
+-- The forecasts of some series and metrics from one origin each, before they are written again.
+delete from forecasts f
+using unnest(%(series_ids)s::bigint[], %(metrics)s::text[], %(origins)s::timestamptz[]) as o (series_id, metric, origin)
+where f.series_id = o.series_id and f.metric = o.metric and f.window_name = %(window)s and f.trained_through = o.origin
+
+-- name: delete_forecast_models
+-- What those forecasts were made of.
+delete from forecast_models f
+using unnest(%(series_ids)s::bigint[], %(metrics)s::text[], %(origins)s::timestamptz[]) as o (series_id, metric, origin)
+where f.series_id = o.series_id and f.metric = o.metric and f.window_name = %(window)s and f.trained_through = o.origin
+
+-- name: forget_forecasts
+-- Forecasts of origins before a time; what they were made of and how they came out stays.
+delete from forecasts where window_name = %(window)s and trained_through < %(before)s
+
+-- name: unjudged_forecasts
+-- Forecasts of metrics for buckets of [start, end) that may not all have been compared with what came about.
+select f.series_id, f.metric, f.method, f.trained_through, f.target_start, f.value, f.lower, f.upper, f.lower_80,
+       f.upper_80, m.naive_step
+from forecasts f
+join forecast_models m using (series_id, metric, window_name, trained_through, method)
+where f.window_name = %(window)s and f.metric = any(%(metrics)s) and m.judged_buckets < m.horizon
+  and f.target_start >= %(start)s and f.target_start < %(end)s and m.trained_through >= %(start)s
+
+-- name: judge_forecasts
+-- How forecasts came out.
+update forecast_models m
+set judged_buckets = j.judged_buckets, mape = j.mape, smape = j.smape, wape = j.wape, mase = j.mase,
+    coverage_80 = j.coverage_80, coverage_95 = j.coverage_95, judged_at = %(judged_at)s
+from unnest(%(series_id)s::bigint[], %(metric)s::text[], %(method)s::text[], %(trained_through)s::timestamptz[],
+            %(judged_buckets)s::bigint[], %(mape)s::float8[], %(smape)s::float8[], %(wape)s::float8[], %(mase)s::float8[],
+            %(coverage_80)s::float8[], %(coverage_95)s::float8[])
+     as j (series_id, metric, method, trained_through, judged_buckets, mape, smape, wape, mase, coverage_80, coverage_95)
+where m.series_id = j.series_id and m.metric = j.metric and m.method = j.method and m.window_name = %(window)s
+  and m.trained_through = j.trained_through
 
 -- name: delete_correlations
 -- Correlations that ended in a period, and those found again, before they are written again; members go with them.

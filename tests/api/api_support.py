@@ -122,8 +122,17 @@ def _seed_tables(connection: Connection, tenant: str, place: int) -> None:
         [UUID(int=20 + place), str(UUID(int=10 + place)), start, UUID(int=20 + place), str(series_id), start],
     )
     connection.execute(
-        "insert into forecasts values (%s, %s, 'latency_ms', '1h', 'arima', %s, %s, 5, 4, 6, 0.9, 0.1, %s)",
-        [tenant, series_id, NOW + timedelta(hours=1), NOW, NOW],
+        "insert into forecasts values"
+        " (%s, %s, 'latency_ms', '1h', 'combination', %s, %s, 5, 4, 6, 0.95, 0.1, %s, 4.5, 5.5),"
+        " (%s, %s, 'cost_usd', '1d', 'combination', %s, %s, 5, 4, 6, 0.95, 0.1, %s, 4.5, 5.5)",
+        [tenant, series_id, NOW + timedelta(hours=1), NOW, NOW, tenant, series_id, NOW, NOW - timedelta(days=1), NOW],
+    )
+    connection.execute(
+        "insert into forecast_models"
+        " select f.tenant, f.series_id, f.metric, f.window_name, f.method, f.trained_through,"
+        " 1, '{\"level\": 1}', 2, 0.1, 0.1, 0.1, 0.9, 0.2, 0.5, 1, 0.3, true, 'Can be forecast.', f.computed_at"
+        " from forecasts f where f.tenant = %s",
+        [tenant],
     )
     connection.execute(
         "insert into cost_daily values ('2026-01-31', %s, 'gpt-4o', 'production', 'chat', 'search', 3, 30, 10, 10, 5,"

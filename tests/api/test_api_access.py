@@ -23,6 +23,7 @@ _BODIES: dict[str, Any] = {
 }
 _QUERIES = {
     "/api/v1/metrics": "window=1h&metric=latency_ms",
+    "/api/v1/forecasts/outlook": "metric=cost_usd&limit=6&from=2026-01-01T00:00:00Z&to=2027-01-01T00:00:00Z",
     "/api/v1/lineage": "window=1h&metric=latency_ms&series_id=15&bucket_start=2026-01-31T08:00:00Z",
 }
 _PRIVATE = [(method, path, needed) for (method, path), needed in ROUTES.items() if needed != PUBLIC]

@@ -24,6 +24,8 @@ GET /api/v1/costs: 200
 GET /api/v1/dead-letters: 200
 GET /api/v1/events/{event_id}: 200
 GET /api/v1/events: 200
+GET /api/v1/forecasts/models: 200
+GET /api/v1/forecasts/outlook: 200
 GET /api/v1/forecasts: 200
 GET /api/v1/keys: 200
 GET /api/v1/lineage: 200

@@ -26,6 +26,7 @@ LISTS = {
     "anomalies": "/api/v1/anomalies",
     "correlations": "/api/v1/correlations",
     "forecasts": "/api/v1/forecasts",
+    "forecast_models": "/api/v1/forecasts/models",
     "costs": "/api/v1/costs",
     "reports": "/api/v1/reports",
     "checks": "/api/v1/checks",
@@ -284,7 +285,7 @@ def test_signals_are_filtered_by_their_own_words(get: Get) -> None:
     assert len(get("/api/v1/anomalies", type="spike", impact="medium", window="1h")["items"]) == 1
     assert get("/api/v1/anomalies", impact="critical")["items"] == []
     assert get("/api/v1/anomalies", window="1M")["items"] == []
-    assert len(get("/api/v1/forecasts", method="arima", metric="latency_ms")["items"]) == 1
+    assert len(get("/api/v1/forecasts", method="combination", metric="latency_ms")["items"]) == 1
     assert get("/api/v1/forecasts", method="naive")["items"] == []
     (chain,) = get("/api/v1/correlations", type="causal_chain", min_strength=0.8, min_confidence=0.9)["items"]
     assert [(member["role"], member["metric"]) for member in chain["members"]] == [
@@ -461,3 +462,31 @@ def test_missing_and_misused_addresses_are_problems(api: Api) -> None:
 def test_the_range_that_was_used_is_said(get: Get) -> None:
     page = get("/api/v1/anomalies")
     assert (page["from"], page["to"]) == ("2026-01-01T12:00:00Z", NOW.isoformat().replace("+00:00", "Z"))
+
+
+def test_an_outlook_adds_what_there_was_and_says_when_a_budget_is_reached(get: Get) -> None:
+    asked = {"metric": "cost_usd", "from": "2026-01-31T00:00:00Z", "to": "2026-02-01T00:00:00Z"}
+    likely = get("/api/v1/forecasts/outlook", limit=4, **asked)
+    assert likely["total"]["lower_80"] < likely["total"]["median"] < likely["total"]["upper_80"]
+    assert likely["summed"] == [{"tenant": "acme", "series": 1}]
+    assert likely["likely"] == likely["reached_by"][0]["target_start"]
+    assert likely["probability"] > 0.9
+    assert get("/api/v1/forecasts/outlook", limit=6.5, **asked)["probability"] < 0.1
+    doubled = get("/api/v1/forecasts/outlook", limit=6.5, growth=1.5, price=1.4, **asked)
+    assert doubled["probability"] > 0.9
+    assert doubled["total"]["median"] == pytest.approx(2.1 * likely["total"]["median"])
+
+
+def test_forecasts_tell_what_if_and_how_they_came_out(get: Get) -> None:
+    (cost,) = get("/api/v1/forecasts", metric="cost_usd", growth=2, price=0.5)["items"]
+    assert (cost["value"], cost["lower_80"], cost["upper"]) == (5, 4.5, 6)
+    (latency,) = get("/api/v1/forecasts", metric="latency_ms", growth=2)["items"]
+    assert latency["value"] == 5
+    models = get("/api/v1/forecasts/models", metric="cost_usd")["items"]
+    assert [(model["is_forecastable"], model["judged_buckets"]) for model in models] == [(True, 0)]
+
+
+def test_no_forecast_no_outlook(served: Api) -> None:
+    answer = served.client("acme", "viewer").get("/api/v1/forecasts/outlook", params={"metric": "score", "limit": 1})
+    assert answer.status_code == 404
+    assert "no forecast of score" in answer.json()["detail"]

@@ -1,5 +1,6 @@
 """Signals on the real database: what is written is read back, and writing again replaces exactly its own period."""
 
+import json
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,8 @@ from lah_platform.anomalies.detect import ANOMALY_SCHEMA
 from lah_platform.anomalies.identity import anomaly_id
 from lah_platform.correlations.correlate import correlate
 from lah_platform.correlations.model import Correlation, CorrelationInputs, Member, correlation_id
-from lah_platform.forecasts import forecast
+from lah_platform.forecasts import Forecasts, forecast_with_reasons
+from lah_platform.forecasts.judged import judged
 from lah_platform.rollups.aggregate import ROWS_SCHEMA, aggregate_minutes, merge, with_measures
 from lah_platform.rollups.windows import window
 from lah_platform.stores.frames import copy_frame
@@ -23,9 +25,11 @@ from lah_platform.stores.signals import (
     read_anomalies,
     read_linked_events,
     read_points,
+    read_unjudged_forecasts,
     write_anomalies,
     write_correlations,
     write_forecasts,
+    write_judged_forecasts,
 )
 from tests.stores.event_rows import add_event, add_series
 
@@ -197,51 +201,97 @@ def test_episodes_are_written_when_they_touch_the_period_and_only_then(connectio
     assert sorted(read_anomalies(connection, START - DAY, START + 2 * DAY)["metric"]) == ["-1", "0", "23"]
 
 
-def forecast_frame(series_id: int, metric: str, values: list[float]) -> pl.DataFrame:
+def forecasts_of(series_id: int, metric: str, values: list[float], *, start: datetime = START) -> Forecasts:
     points = pl.DataFrame(
         {
             "series_id": [series_id] * len(values),
             "metric": [metric] * len(values),
-            "bucket_start": [START + i * HOUR for i in range(len(values))],
+            "bucket_start": [start + i * HOUR for i in range(len(values))],
             "value": values,
         },
         schema_overrides={"bucket_start": pl.Datetime("us", "UTC")},
     )
-    return forecast(points, step=HOUR, horizon=3)
+    return forecast_with_reasons(points, step=HOUR, horizon=3)
+
+
+def save_forecasts(connection: Connection, made: Forecasts, *, window: str = "1h", at: datetime = NOW) -> int:
+    return write_forecasts(connection, made.frame, made.models, window=window, computed_at=at)
 
 
 def test_forecasts_are_stored_to_the_last_bit_with_their_tenant(connection: Connection) -> None:
     series_id = add_series(connection, tenant="globex")
-    frame = forecast_frame(series_id, "cost_usd", [0.1, 1 / 3, 2.7e-9, 5.0, 1e9 / 7])
-    assert write_forecasts(connection, frame, window="1h", computed_at=NOW) == 3
+    made = forecasts_of(series_id, "cost_usd", [0.1, 1 / 3, 2.7e-9, 5.0, 1e9 / 7])
+    assert save_forecasts(connection, made) == 3
     stored = rows_of(connection, "select * from forecasts order by target_start")
     extra = {"tenant": "globex", "window_name": "1h", "computed_at": NOW}
-    assert stored == [row | extra for row in frame.sort("target_start").to_dicts()]
+    assert stored == [row | extra for row in made.frame.sort("target_start").to_dicts()]
+    (model,) = rows_of(connection, "select * from forecast_models")
+    (told,) = made.models.to_dicts()
+    assert model["judged_buckets"] == 0
+    assert model == model | told | extra | {"weights": json.loads(told["weights"])}
 
 
-def test_forecasting_again_replaces_the_series_of_its_window_with_every_method_it_had(connection: Connection) -> None:
+def test_forecasting_again_replaces_the_same_origin_and_keeps_the_others(connection: Connection) -> None:
     series_id, other_id = add_series(connection, model="a"), add_series(connection, model="b")
     rising = [float(5 + i + (i * 7) % 5) for i in range(30)]
-    models = forecast_frame(series_id, "events", rising)
-    assert models["method"].n_unique() == 3
-    write_forecasts(connection, models, window="1h", computed_at=NOW)
-    write_forecasts(connection, models, window="1d", computed_at=NOW)
-    write_forecasts(connection, forecast_frame(series_id, "cost_usd", rising), window="1h", computed_at=NOW)
-    write_forecasts(connection, forecast_frame(other_id, "events", rising), window="1h", computed_at=NOW)
-    floor_only = forecast_frame(series_id, "events", [7.0] * 30)
-    assert write_forecasts(connection, floor_only, window="1h", computed_at=NOW + HOUR) == 3
+    save_forecasts(connection, forecasts_of(series_id, "events", rising))
+    save_forecasts(connection, forecasts_of(series_id, "events", rising), window="1d")
+    save_forecasts(connection, forecasts_of(series_id, "cost_usd", rising))
+    save_forecasts(connection, forecasts_of(other_id, "events", rising))
+    assert save_forecasts(connection, forecasts_of(series_id, "events", [7.0] * 30), at=NOW + HOUR) == 3
+    assert save_forecasts(connection, forecasts_of(series_id, "events", [7.0] * 31), at=NOW + 2 * HOUR) == 3
     counted = rows_of(
         connection,
-        "select series_id, metric, window_name, count(distinct method) as methods from forecasts group by 1, 2, 3",
+        "select series_id, metric, window_name, count(*) as rows, count(distinct trained_through) as origins,"
+        " min(value) = max(value) as is_flat from forecasts group by 1, 2, 3",
     )
-    assert {(r["series_id"], r["metric"], r["window_name"]): r["methods"] for r in counted} == {
-        (series_id, "events", "1h"): 1,
-        (series_id, "events", "1d"): 3,
-        (series_id, "cost_usd", "1h"): 3,
-        (other_id, "events", "1h"): 3,
+    assert {(r["series_id"], r["metric"], r["window_name"]): (r["rows"], r["origins"]) for r in counted} == {
+        (series_id, "events", "1h"): (6, 2),
+        (series_id, "events", "1d"): (3, 1),
+        (series_id, "cost_usd", "1h"): (3, 1),
+        (other_id, "events", "1h"): (3, 1),
     }
-    assert write_forecasts(connection, floor_only.clear(), window="1h", computed_at=NOW) == 0
-    assert len(rows_of(connection, "select from forecasts")) == 3 + 3 * 9
+    assert {r["series_id"] for r in counted if r["is_flat"]} == {series_id}
+    assert len(rows_of(connection, "select from forecast_models")) == 5
+    made = forecasts_of(series_id, "events", rising)
+    nothing = Forecasts(made.frame.clear(), made.models.clear(), made.not_fitted)
+    assert save_forecasts(connection, nothing) == 0
+    assert len(rows_of(connection, "select from forecasts")) == 15
+
+
+def test_forecasts_are_forgotten_after_45_days_and_how_they_came_out_is_not(connection: Connection) -> None:
+    series_id = add_series(connection)
+    save_forecasts(connection, forecasts_of(series_id, "events", [7.0] * 30))
+    late = START + 60 * DAY
+    save_forecasts(connection, forecasts_of(series_id, "events", [7.0] * 30, start=late), at=late + 2 * DAY)
+    assert len(rows_of(connection, "select from forecasts")) == 3
+    assert len(rows_of(connection, "select from forecast_models")) == 2
+
+
+def test_what_was_forecast_is_judged_until_all_of_it_has_come_about(connection: Connection) -> None:
+    series_id = add_series(connection)
+    made = forecasts_of(series_id, "events", [7.0] * 30)
+    save_forecasts(connection, made)
+    end = START + 30 * HOUR
+    came = pl.DataFrame(
+        [(series_id, "events", end + i * HOUR, 14.0) for i in range(3)],
+        schema={
+            "series_id": pl.Int64,
+            "metric": pl.String,
+            "bucket_start": pl.Datetime("us", "UTC"),
+            "value": pl.Float64,
+        },
+        orient="row",
+    )
+    for hours in (2, 3):
+        until = end + hours * HOUR
+        earlier = read_unjudged_forecasts(connection, "1h", ["events"], START, until)
+        found = judged(earlier, came, until=until, gap="zero")
+        assert write_judged_forecasts(connection, found, window="1h", judged_at=until) == 1
+        (model,) = rows_of(connection, "select judged_buckets, wape, coverage_95, judged_at from forecast_models")
+        assert model == {"judged_buckets": hours, "wape": 0.5, "coverage_95": 0.0, "judged_at": until}
+    assert read_unjudged_forecasts(connection, "1h", ["events"], START, end + 3 * HOUR).is_empty()
+    assert read_unjudged_forecasts(connection, "1h", ["latency_ms"], START, end).is_empty()
 
 
 def correlation(name: str, at: datetime, *, explanation: str = "together") -> Correlation:
@@ -339,7 +389,7 @@ def test_linked_events_and_anomalies_are_what_correlating_takes(connection: Conn
     [
         lambda c: save_anomalies(c, anomaly_frame((1, START, "a"))),
         lambda c: save_correlations(c, correlation("a", START)),
-        lambda c: write_forecasts(c, forecast_frame(1, "events", [1.0, 2.0, 3.0]), window="1h", computed_at=NOW),
+        lambda c: save_forecasts(c, forecasts_of(1, "events", [1.0, 2.0, 3.0])),
     ],
 )
 def test_writing_the_same_period_twice_at_once_succeeds_twice(

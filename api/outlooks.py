@@ -1,0 +1,109 @@
+"""Forecasts beyond the next buckets: how earlier ones came out, what they sum up to, and when a limit is reached."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final
+
+import polars as pl
+from fastapi import Depends, FastAPI, Query
+
+from api.access import Caller
+from api.lists import read_page
+from api.models import ForecastModel, ForecastOutlook, RangePage
+from api.parameters import ForecastModelFilter, OutlookFilter, within
+from api.problems import Problem
+from api.services import Services, services_of
+from lah_platform.forecasts.outlook import outlook
+from lah_platform.forecasts.what_if import factor_of
+from lah_platform.stores import serving
+
+__all__ = ["add_routes"]
+
+_RECENT: Final = timedelta(days=7)
+_FULL: Final = {"value", "lower", "upper", "lower_80", "upper_80"}
+
+
+def list_forecast_models(
+    caller: Caller, services: Annotated[Services, Depends(services_of)], asked: Annotated[ForecastModelFilter, Query()]
+) -> dict[str, Any]:
+    """What forecasts made in the range were made of, their backtest, and how they came out; by default of a week."""
+    span = within(asked, services.clock(), _RECENT, ahead=timedelta(seconds=1))
+    page = read_page(
+        services,
+        "forecast_models",
+        caller,
+        asked,
+        from_=span.from_,
+        to=span.to,
+        metric=asked.metric,
+        windows=asked.windows,
+        model=asked.model,
+        method=asked.method,
+    )
+    return {"items": page.rows, "next_cursor": page.next_cursor, "from": span.from_, "to": span.to}
+
+
+def forecast_outlook(
+    caller: Caller, services: Annotated[Services, Depends(services_of)], asked: Annotated[OutlookFilter, Query()]
+) -> dict[str, Any]:
+    """What forecasts sum up to by the end of the month, and when a budget or rate limit is reached, with probability.
+
+    Errors that one forecast's buckets share are taken to be shared by all series: the cautious case.
+    """
+    start = asked.from_ or _month(services.clock())
+    end = asked.to or _month(start + timedelta(days=32))
+    if start >= end:
+        raise Problem("invalid-parameter", "`from` is not before `to`", field="from")
+    of = {"metric": asked.metric, "tenant": caller.tenant, "model": asked.model, "series_id": asked.series_id}
+    factor = factor_of(asked.metric, growth=asked.growth, price=asked.price)
+    already = 0.0
+    with services.pool.connection() as connection:
+        found = serving.rows(connection, "forecast_outlook", windows=[asked.window], from_=start, to=end, **of)
+        if not found:
+            raise Problem(
+                "not-found",
+                f"There is no forecast of {asked.metric} by {asked.window} between `from` and `to`",
+                advice="`lah backfill forecasts` makes forecasts; series with fewer than three buckets get none",
+            )
+        first = min(row["target_start"] for row in found)
+        if asked.kind == "sum" and first > start:
+            counted = serving.row(connection, "amount_so_far", from_=start, to=first, **of)
+            already = float(counted["amount"]) if counted else 0.0
+    frame = pl.DataFrame(found, infer_schema_length=None).with_columns(pl.col(name) * factor for name in _FULL)
+    seen = outlook(frame, asked.limit, is_cumulative=asked.kind == "sum", already=already)
+    reach = seen.reach
+    return {
+        "metric": asked.metric,
+        "window": asked.window,
+        "from": start,
+        "to": end,
+        "summed": frame.group_by("tenant").agg(series=pl.col("series_id").n_unique()).sort("tenant").to_dicts(),
+        "trained_through": frame["trained_through"].min(),
+        "already": already,
+        "limit": asked.limit,
+        "probability": reach.probability,
+        "earliest": None if reach.earliest is None else seen.starts[reach.earliest],
+        "likely": None if reach.likely is None else seen.starts[reach.likely],
+        "total": vars(seen.total),
+        "reached_by": [
+            {"target_start": at, "probability": chance}
+            for at, chance in zip(seen.starts, reach.by_bucket.tolist(), strict=True)
+        ],
+    }
+
+
+def _month(at: datetime) -> datetime:
+    return datetime(at.year, at.month, 1, tzinfo=UTC)
+
+
+def add_routes(app: FastAPI) -> None:
+    """How forecasts came out, and the outlook."""
+    app.add_api_route(
+        "/api/v1/forecasts/models",
+        list_forecast_models,
+        methods=["GET"],
+        tags=["signals"],
+        response_model=RangePage[ForecastModel],
+    )
+    app.add_api_route(
+        "/api/v1/forecasts/outlook", forecast_outlook, methods=["GET"], tags=["signals"], response_model=ForecastOutlook
+    )
