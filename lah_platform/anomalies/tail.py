@@ -30,8 +30,11 @@ class Tail:
         self._exceeded: deque[tuple[int, float]] = deque()
         self._excess, self._seen = 0.0, 0
 
-    def decades(self, deviation: float) -> float:
-        """-log10 of the tail probability of a deviation >= 0, 0 before the warm-up; then it belongs to the past."""
+    def decades(self, deviation: float, floor: float) -> float:
+        """-log10 of the tail probability of a deviation >= 0, 0 before the warm-up; then it belongs to the past.
+
+        No scale is smaller than `floor` > 0.
+        """
         past, result, excess = self._past, 0.0, 0.0
         if len(past) >= self._warm_up:
             quantile = past.quantile(_QUANTILE)
@@ -39,8 +42,7 @@ class Tail:
             excess = deviation - quantile
             if len(self._exceeded) >= _ENOUGH:
                 scale = max(self._excess / len(self._exceeded), scale / 2)
-            if scale > 0.0:
-                result = max(_BEYOND + excess / scale, 0.0) / _LN_10
+            result = max(_BEYOND + excess / max(scale, floor), 0.0) / _LN_10
         self._remember(deviation, excess)
         return result
 

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
+from math import fsum
+
+_OUTLIERS = 2
+_FEW = 10
 
 
 class SortedWindow:
@@ -37,13 +41,20 @@ class SortedWindow:
             return ordered[middle]
         return (ordered[middle - 1] + ordered[middle]) / 2
 
+    def mean_but(self, greatest: int) -> float:
+        """Mean without so many of the greatest, summed exactly so that it does not depend on what has left; 0 for none."""
+        kept = self.ordered[: len(self.ordered) - greatest]
+        return fsum(kept) / len(kept) if kept else 0.0
+
     def quantile(self, share: float) -> float:
         """The lower of the two numbers that the quantile lies between; IndexError when empty."""
         return self.ordered[int(share * (len(self.ordered) - 1))]
 
-    def range(self) -> float:
-        """Greatest less smallest; IndexError when empty."""
-        return self.ordered[-1] - self.ordered[0]
+    def spread(self) -> float:
+        """Range without the two greatest and the two smallest, so that two outliers on a side do not blind; of fewer
+        than ten numbers the whole range. IndexError when empty."""
+        apart = _OUTLIERS if len(self.ordered) >= _FEW else 0
+        return self.ordered[-1 - apart] - self.ordered[apart]
 
     def distance(self, value: float) -> float:
         """How far the nearest number is; IndexError when empty."""
