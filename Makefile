@@ -40,7 +40,7 @@ bench: setup ## Every benchmark, quick form
 lock: ## Renew both lock files from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade --generate-hashes --no-header --no-annotate --quiet --output-file requirements.lock
 	@echo uv | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --output-file requirements-setup.lock
-	@printf 'quixstreams[postgresql]\npathway\npgpq\nadbc-driver-postgresql\nchdb\nduckdb\n' | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --output-file benchmarks/peers.lock
+	@printf 'quixstreams[postgresql]\npathway\npgpq\nadbc-driver-postgresql\nchdb\nduckdb\nadtk\npyod\nstumpy\n' | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --output-file benchmarks/peers.lock
 
 clean: ## Stop what runs here, remove the environment, data and caches
 	@if [ -x $(BIN)/lah ]; then $(BIN)/lah down --quiet --remove-data; fi

@@ -58,7 +58,10 @@ def windows_around(labels: Bools) -> tuple[tuple[int, int], ...]:
     if labels.mean() < 0.9 * _WINDOW_SHARE:
         half = int(_WINDOW_SHARE * points / len(runs)) // 2
         centres = [(first + last) // 2 for first, last in runs]
-        wide = [(max(min(f, c - half), 0), min(max(e, c + half), points - 1)) for (f, e), c in zip(runs, centres, strict=True)]
+        wide = [
+            (max(min(f, c - half), 0), min(max(e, c + half), points - 1))
+            for (f, e), c in zip(runs, centres, strict=True)
+        ]
         runs = []
         for first, last in wide:
             if runs and first <= runs[-1][1] + 1:
@@ -104,7 +107,9 @@ def _with_windows(series: Labelled, limits: Sequence[Sequence[str]]) -> Labelled
 
 
 def _series(frame: pl.DataFrame) -> list[Labelled]:
-    frame = frame.rename({a: b for a, b in {"series": "series_id", "label": "is_anomaly"}.items() if a in frame.columns})
+    frame = frame.rename(
+        {a: b for a, b in {"series": "series_id", "label": "is_anomaly"}.items() if a in frame.columns}
+    )
     dtype = frame.schema["timestamp"]
     at: Any = pl.col("timestamp")
     if dtype == pl.String:

@@ -71,7 +71,9 @@ class DetectorConfig:
         if not 0 < self.exit <= self.enter or not 0 < self.distribution_exit <= self.distribution_enter:
             raise ValueError("exit thresholds must be positive and no greater than their enter thresholds")
         if not 0 < self.surprise < MOST or self.fading < 0 or self.outside_phase < 0:
-            raise ValueError(f"surprise must lie between 0 and {MOST:.1f}, fading and outside_phase must not be negative")
+            raise ValueError(
+                f"surprise must lie between 0 and {MOST:.1f}, fading and outside_phase must not be negative"
+            )
         if self.max_gap < 0 or self.relative_floor <= 0 or self.min_bucket_count < 1:
             raise ValueError("max_gap must be >= 0, relative_floor > 0 and min_bucket_count >= 1")
         if not (2 < self.min_day_cycles <= self.day_cycles and 2 <= self.min_week_cycles <= self.week_cycles):
