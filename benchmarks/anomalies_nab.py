@@ -98,7 +98,7 @@ class Corpus:
 
 
 def _sigmoid(position: Floats) -> Floats:
-    result: Floats = np.where(position > _FAR_BEHIND, -1.0, 2.0 / (1.0 + np.exp(5.0 * position)) - 1.0)
+    result: Floats = np.where(position > _FAR_BEHIND, -1.0, 2.0 / (1.0 + np.exp(5.0 * np.minimum(position, _FAR_BEHIND))) - 1.0)
     return result
 
 
