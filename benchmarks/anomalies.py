@@ -4,9 +4,9 @@
 series), Microsoft cloud monitoring (30), and the first 20,000 points of the AIOps KPIs (6). Of those, NAB gives
 `nab_standard` and `vus_pr`, cloud monitoring `episode_f1` and `share_alarmed`, all of them `false_per_series_week` and
 `points_per_second`. A file has series_id, timestamp, value, is_anomaly, and gives everything; its NAB windows are made
-from its labels. `nab_quieted` is NAB of the scores of which only those that exceed all of the 100 points before them are
-kept, for every method; `vus_pr_smoothed` has every method's scores smoothed as ours are. --quick: every third NAB series
-and cloud monitoring. --install makes the peers' environment.
+from its labels. `nab_quieted` is NAB of the scores of which only those that exceed all of the 100 points before them
+are kept, for every method; `vus_pr_smoothed` has every method's scores smoothed as ours are. --quick: every third NAB
+series and cloud monitoring. --install makes the peers' environment.
 """
 
 import argparse

@@ -48,7 +48,8 @@ def label_runs(labels: Bools) -> list[tuple[int, int]]:
 
 
 def windows_around(labels: Bools) -> tuple[tuple[int, int], ...]:
-    """NAB windows from labels: each run widened about its centre to its share of 10 % of the points; touching ones merge.
+    """NAB windows from labels: each run widened about its centre to its share of 10 % of the points; touching ones
+    merge.
 
     Labels that cover nearly as much already are taken for windows.
     """

@@ -13,8 +13,8 @@ _GAP_POINTS = 2  # quiet points that do not end an episode, as in `lah_platform.
 
 
 def episode_scores(series: Sequence[Labelled], scored: Mapping[str, Scored]) -> dict[str, float]:
-    """Precision: share of told episodes that touch a labelled run; recall: share of labelled runs that one touches; F1 of
-    both; false episodes per series and week; share of points alarmed. Pooled over all series."""
+    """Precision: share of told episodes that touch a labelled run; recall: share of labelled runs that one touches; F1
+    of both; false episodes per series and week; share of points alarmed. Pooled over all series."""
     true = false = found = runs = alarmed = points = 0
     weeks = 0.0
     for each in series:

@@ -1,7 +1,8 @@
-"""Anomaly methods as the benchmark runs them: series in; scores per point, alarms, and a score for how unsettled it is, out.
+"""Anomaly methods as the benchmark runs them: series in; scores per point, alarms, and a score for how unsettled it is,
+out.
 
-Ours is the code that `lah_platform.anomalies.detect` runs on rollups. The simple references are causal and rolling, with
-the thresholds that their textbooks give. What comes from packages runs in the peers' environment.
+Ours is the code that `lah_platform.anomalies.detect` runs on rollups. The simple references are causal and rolling,
+with the thresholds that their textbooks give. What comes from packages runs in the peers' environment.
 """
 
 from collections.abc import Callable, Mapping
@@ -90,7 +91,8 @@ def _mad(values: Floats) -> Floats:
 def _iqr(values: Floats) -> Floats:
     past = _past(values)
     low, high = (
-        past.rolling_quantile(share, "linear", window_size=_WINDOW_POINTS, min_samples=2).to_numpy() for share in (0.25, 0.75)
+        past.rolling_quantile(share, "linear", window_size=_WINDOW_POINTS, min_samples=2).to_numpy()
+        for share in (0.25, 0.75)
     )
     return _ratio(np.maximum(values - high, low - values).clip(0.0), high - low)
 

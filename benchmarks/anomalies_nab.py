@@ -1,10 +1,11 @@
-"""The Numenta Anomaly Benchmark's score, from its rules (Lavin and Ahmad, ICMLA 2015): alarms weighed by how early they come.
+"""The Numenta Anomaly Benchmark's score, from its rules (Lavin and Ahmad, ICMLA 2015): alarms weighed by how early they
+come.
 
-Per series the first 15 % (of at most 5,000 points) are probation and count for nothing. Within a labelled window only the
-best alarm counts, by a sigmoid of its place: about 1 at the window's left edge, falling to 0 at its right. An alarm
-outside costs up to `false_positive`, less just behind a window; a window without alarm costs `false_negative`. The sum is
-scaled so that silence is 0 and one alarm at every window's first point is 100. As published, one threshold for the whole
-corpus is chosen afterwards by the best sum.
+Per series the first 15 % (of at most 5,000 points) are probation and count for nothing. Within a labelled window only
+the best alarm counts, by a sigmoid of its place: about 1 at the window's left edge, falling to 0 at its right. An alarm
+outside costs up to `false_positive`, less just behind a window; a window without alarm costs `false_negative`. The sum
+is scaled so that silence is 0 and one alarm at every window's first point is 100. As published, one threshold for the
+whole corpus is chosen afterwards by the best sum.
 """
 
 from collections.abc import Mapping, Sequence
@@ -98,7 +99,9 @@ class Corpus:
 
 
 def _sigmoid(position: Floats) -> Floats:
-    result: Floats = np.where(position > _FAR_BEHIND, -1.0, 2.0 / (1.0 + np.exp(5.0 * np.minimum(position, _FAR_BEHIND))) - 1.0)
+    result: Floats = np.where(
+        position > _FAR_BEHIND, -1.0, 2.0 / (1.0 + np.exp(5.0 * np.minimum(position, _FAR_BEHIND))) - 1.0
+    )
     return result
 
 

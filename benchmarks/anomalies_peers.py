@@ -14,7 +14,7 @@ from benchmarks.landing_peers import PeerMissing, environment
 
 __all__ = ["PEERS", "run_peer"]
 
-PEERS = ("pyod_iforest", "stumpy", "adtk_persist")
+PEERS = ("pyod_iforest", "stumpy", "adtk_iqr")
 
 _SCRIPT = Path(__file__).resolve().parent / "peers" / "anomaly_scores.py"
 _ONE_THREAD = dict.fromkeys(["OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"], "1")

@@ -1,8 +1,9 @@
 """VUS-PR: the area under precision and recall, averaged over how far from a label an alarm may lie.
 
-Paparrizos, Boniol, Palpanas, Tsay, Elmore and Franklin, Volume Under the Surface, PVLDB 15(11), 2022: around each labelled
-run of points the label falls off as the square root over half a buffer; recall is weighed by the share of runs that any
-alarm touches; the area is averaged over all buffers from 0 to the longest. 250 thresholds, spread over the ranks.
+Paparrizos, Boniol, Palpanas, Tsay, Elmore and Franklin, Volume Under the Surface, PVLDB 15(11), 2022: around each
+labelled run of points the label falls off as the square root over half a buffer; recall is weighed by the share of runs
+that any alarm touches; the area is averaged over all buffers from 0 to the longest. 250 thresholds, spread over the
+ranks.
 """
 
 import numpy as np

@@ -32,10 +32,10 @@ def _stumpy(values):
 
 def _adtk(values):
     import pandas as pd
-    from adtk.detector import PersistAD
+    from adtk.detector import InterQuartileRangeAD
 
     index = pd.date_range("2020-01-01", periods=len(values), freq="min")
-    found = PersistAD().fit_detect(pd.Series(values, index=index)).to_numpy(dtype=float)
+    found = InterQuartileRangeAD().fit_detect(pd.Series(values, index=index)).to_numpy(dtype=float)
     return np.nan_to_num(found), np.nan_to_num(found) > 0
 
 
@@ -43,7 +43,7 @@ def _at_end(scores):
     return np.concatenate([np.full(_PATTERN - 1, scores.min()), scores])
 
 
-METHODS = {"pyod_iforest": _iforest, "stumpy": _stumpy, "adtk_persist": _adtk}
+METHODS = {"pyod_iforest": _iforest, "stumpy": _stumpy, "adtk_iqr": _adtk}
 
 
 def main():

@@ -36,12 +36,12 @@ class DetectorConfig:
     hours: with 24 the second morning of every office-hours series was a spike."""
     surprise: float = 1.9
     """A level's episode opens at this surprise. Chosen for at most one false episode per series and week."""
-    fading: float = 0.03
+    fading: float = 0.015
     """Cool-down: so much of a heard surprise is forgotten per bucket. After one of 2.8, another of 1.9 is told again
-    from 30 buckets on, a greater one at once."""
+    from 60 buckets on, a greater one at once."""
     outside_phase: float = 3.3
     """The answer of the phase, from which a deviation from it is believed: a fifth of the range outside every band."""
-    memory: Memory = Memory()
+    memory: Memory = field(default_factory=Memory)
     enter: float = 4.5
     """Episodes of counts and of hours open at this deviation: one in 300,000 on each side of a normal series."""
     exit: float = 3.0

@@ -70,8 +70,8 @@ def detect(
     """
     rows: list[tuple[Any, ...]] = []
     for series in iter_series(points, step, until, config.min_history):
-        for judge in (_level_episodes, _frequency_episodes, _distribution_episodes):
-            rows.extend(_row(series, window, found) for found in judge(series, config))
+        for told_by in (_level_episodes, _frequency_episodes, _distribution_episodes):
+            rows.extend(_row(series, window, found) for found in told_by(series, config))
     frame = pl.DataFrame(rows, schema=ANOMALY_SCHEMA, orient="row")
     return frame.sort("started_at", "series_id", "metric", "anomaly_type")
 

@@ -82,22 +82,24 @@ def tell(values: Floats, bucket: Ints, verdict: Judgement, config: DetectorConfi
         enter = on_side & (verdict.alarm >= config.surprise)
         hold = on_side & (deviates | (verdict.surprise >= config.surprise))
         is_active = active(bucket, enter, hold, config.max_gap)
-        size = np.maximum(side * verdict.recent.plain, 0.0)
-        for episode in episodes(bucket, is_active, size, config.max_gap):
+        for episode in episodes(bucket, is_active, np.maximum(side * verdict.recent.plain, 0.0), config.max_gap):
             yield _told(values, verdict, episode, is_active, side, config)
 
 
 def _told(
     values: Floats, verdict: Judgement, episode: Episode, is_active: Bools, side: float, config: DetectorConfig
 ) -> Told:
-    at, recent, phase = episode.peak, verdict.recent, verdict.phase
-    if phase is not None and abs(recent.deviation[at]) < config.enter <= side * phase.deviation[at]:
+    """What began as a spike stays one: the type is part of an episode's identity, and it grows."""
+    start, at, recent, phase = episode.start, episode.peak, verdict.recent, verdict.phase
+    if phase is not None and abs(recent.deviation[start]) < config.enter <= side * phase.deviation[start]:
+        active_at = start + np.flatnonzero(is_active[start : episode.end + 1])
+        at = int(active_at[np.nan_to_num(side * phase.deviation[active_at]).argmax()])
         kind, method = "pattern_deviation", phase.method(at)
         baseline, deviation = float(phase.baseline[at]), float(phase.deviation[at])
     else:
         kind, method = "spike" if side > 0 else "drop", recent.method(at, config.exit, side) or "novelty"
         baseline, deviation = float(recent.baseline[at]), float(recent.plain[at])
-    heard = float(verdict.alarm[episode.start : episode.end + 1].max())
-    news_score = min((heard - config.surprise) / (MOST - config.surprise), 1.0)
-    score = max(news_score, score01(deviation, config.enter))
-    return Told(kind, method, episode, is_active, float(values[at]), baseline, deviation, score)
+    heard = float(verdict.alarm[start : episode.end + 1].max())
+    score = max(min((heard - config.surprise) / (MOST - config.surprise), 1.0), score01(deviation, config.enter))
+    told = Episode(start, at, episode.end)
+    return Told(kind, method, told, is_active, float(values[at]), baseline, deviation, score)

@@ -1,11 +1,12 @@
 """How surprising each value of a series is, judged one by one from the values before it: the core of level anomalies.
 
 Four questions, each answered in powers of ten from 0 (usual) to 4: was such a value ever seen; was it ever so far from
-the level before it; was it ever seen at this hour of a day; how far out is it in the tail of the series' own deviations.
-"Seen" means novelty: the distance to the nearest value of the past as a share of the range of the past, which is the
-nearest-neighbour score of conformal detectors (Burnaev and Ishimtsev, Conformalized density- and distance-based anomaly
-detection, 2016) for patterns of one value. A value that has come before is hardly novel, so what repeats is told once; and one no
-further from its nearest than the series usually steps is noise, whatever it is a record of.
+the level before it; was it ever seen at this hour of a day; how far out is it in the tail of the series' own
+deviations. "Seen" means novelty: the distance to the nearest value of the past as a share of the range of the past,
+which is the nearest-neighbour score of conformal detectors (Burnaev and Ishimtsev, Conformalized density- and
+distance-based anomaly detection, 2016) for patterns of one value. A value that has come before is hardly novel, so what
+repeats is told once; and one no further from its nearest than the series usually steps is noise, whatever record it
+breaks.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ class Memory:
     """How far back the questions look, in values (days in days), and how much they need before they answer.
 
     Two weeks of five-minute values, nearly half a year of hours: on NAB the shorter the memory, the more often the
-    same thing is news (1,000 values: 62 points, 4,000: 70, 16,000: 68). Weeks know little, having seen an hour two to four
-    times: they are believed from `week_share` of the range on.
+    same thing is news (1,000 values: 62 points, 4,000: 70, 16,000: 68). Weeks know little, having seen an
+    hour two to four times: they are believed from `week_share` of the range on.
     """
 
     values: int = 4000
@@ -71,8 +72,8 @@ class Surprise:
         self._hours = HourBands(memory.days, memory.min_days, memory.min_weeks)
 
     def judge(self, value: float, hour: int | None, unit: float, relative_unit: float) -> tuple[float, float]:
-        """Surprise at a finite value, and the answer of its phase alone: of its hour of day, or of its hour of week where
-        that is far out. Both 0..4.5; then the value belongs to the past.
+        """Surprise at a finite value, and the answer of its phase alone: of its hour of day, or of its hour of week
+        where that is far out. Both 0..4.5; then the value belongs to the past.
 
         `hour` counts hours since the epoch and never goes back; None where a bucket is longer. No range counts as less
         than ten times `unit`, nor `relative_unit` as a share of the level, so that a flat series is no reason to tell

@@ -22,7 +22,7 @@ class Tail:
     quiet month does not make a trifle impossible.
     """
 
-    __slots__ = ("_excess", "_exceeded", "_history", "_past", "_seen", "_warm_up")
+    __slots__ = ("_exceeded", "_excess", "_history", "_past", "_seen", "_warm_up")
 
     def __init__(self, history: int, warm_up: int) -> None:
         self._history, self._warm_up = history, warm_up

@@ -42,8 +42,8 @@ class SortedWindow:
         return (ordered[middle - 1] + ordered[middle]) / 2
 
     def mean_but(self, greatest: int) -> float:
-        """Mean without so many of the greatest, summed exactly so that it does not depend on what has left; 0 for none."""
-        kept = self.ordered[: len(self.ordered) - greatest]
+        """Mean without so many of the greatest; summed exactly, so what has left does not show; 0 for none."""
+        kept = self.ordered[: max(len(self.ordered) - greatest, 0)]
         return fsum(kept) / len(kept) if kept else 0.0
 
     def quantile(self, share: float) -> float:
