@@ -51,7 +51,7 @@ class Told:
 
 
 def judge(values: Floats, bucket: Ints, first_us: int, step_us: int, unit: float, config: DetectorConfig) -> Judgement:
-    """Everything that is said about the levels of a series: finite values in ascending buckets from `first_us` (UTC)."""
+    """All that is said about the levels of a series: finite values in ascending buckets from `first_us` (UTC)."""
     at_us, slot = first_us + bucket * step_us, slot_us(step_us)
     hours = (at_us // HOUR_US).tolist() if step_us <= HOUR_US else None
     surprise, by_phase = surprises(values.tolist(), hours, unit, config.relative_floor, config.memory)

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from lah_platform.cli import data, operate, stack
+from lah_platform.cli import anomalies, data, operate, stack
 from lah_platform.errors import LahError
 
 __all__ = ["app", "main"]
@@ -25,6 +25,7 @@ app.command()(data.replay)
 app.command()(data.backfill)
 app.command()(data.report)
 app.add_typer(data.dead_letters, name="dead-letters")
+app.add_typer(anomalies.anomalies, name="anomalies")
 app.add_typer(operate.migrate, name="migrate")
 app.command()(operate.sql)
 
