@@ -41,8 +41,8 @@ class Memory:
     """How far back the questions look, in values (days in days), and how much they need before they answer.
 
     Two weeks of five-minute values, nearly half a year of hours: the shorter the memory, the more often the same
-    thing is news (NAB of the first question alone, 1,000 values: 61; 4,000: 69; 16,000: 67). Weeks know little, having seen an
-    hour two to four times: they are believed from `week_share` of the range on.
+    thing is news (NAB of the first question alone, 1,000 values: 61; 4,000: 69; 16,000: 67). Weeks know little, having
+    seen an hour two to four times: they are believed from `week_share` of the range on.
     """
 
     values: int = 4000
