@@ -35,12 +35,12 @@ types: setup ## mypy --strict
 	@$(BIN)/mypy
 
 bench: setup ## Every benchmark, quick form
-	@for b in landing landing_alternatives freshness backfill_year rollups forecasts; do $(BIN)/python -m benchmarks.$$b --quick --json; done
+	@for b in landing landing_alternatives freshness backfill_year rollups anomalies forecasts; do $(BIN)/python -m benchmarks.$$b --quick --json; done
 
 lock: ## Renew both lock files from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade --generate-hashes --no-header --no-annotate --quiet --output-file requirements.lock
 	@echo uv | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --output-file requirements-setup.lock
-	@printf 'quixstreams[postgresql]\npathway\npgpq\nadbc-driver-postgresql\nchdb\nduckdb\nstatsforecast\nprophet\n' | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --output-file benchmarks/peers.lock
+	@printf 'quixstreams[postgresql]\npathway\npgpq\nadbc-driver-postgresql\nchdb\nduckdb\nadtk\npyod\nstumpy\nstatsforecast\nprophet\n' | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --output-file benchmarks/peers.lock
 
 clean: ## Stop what runs here, remove the environment, data and caches
 	@if [ -x $(BIN)/lah ]; then $(BIN)/lah down --quiet --remove-data; fi

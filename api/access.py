@@ -24,6 +24,7 @@ Permission = Literal[
     "events:read",
     "metrics:read",
     "signals:read",
+    "anomalies:dismiss",
     "costs:read",
     "reports:read",
     "checks:read",
@@ -40,7 +41,7 @@ _AGGREGATES: frozenset[Permission] = frozenset(
 ROLES: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
     {
         "viewer": _AGGREGATES,
-        "analyst": _AGGREGATES | {"events:read", "reports:read"},
+        "analyst": _AGGREGATES | {"events:read", "reports:read", "anomalies:dismiss"},
         "ingest": frozenset({"events:write"}),
         "compliance": _AGGREGATES | {"events:read", "reports:read", "dead_letters:read"},
         "admin": frozenset(get_args(Permission)),
@@ -58,6 +59,7 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("GET", "/api/v1/watermarks"): "metrics:read",
         ("POST", "/api/v1/timeseries/query"): "metrics:read",
         ("GET", "/api/v1/anomalies"): "signals:read",
+        ("POST", "/api/v1/anomalies/{anomaly_id}/dismiss"): "anomalies:dismiss",
         ("GET", "/api/v1/correlations"): "signals:read",
         ("GET", "/api/v1/forecasts"): "signals:read",
         ("GET", "/api/v1/forecasts/models"): "signals:read",

@@ -5,6 +5,7 @@ from typing import Any, Final
 from lah_platform.events.examples import example_envelope, flat_example, nested_example
 
 __all__ = [
+    "ANOMALY_ID",
     "BACKFILL",
     "BACKFILL_ID",
     "BATCH",
@@ -20,6 +21,7 @@ __all__ = [
 EVENT_ID: Final[str] = example_envelope("latency")["event_id"]
 REPORT_ID: Final = "3e0b3c35-95f7-4ef5-9f27-0d1a5c8f3f10"
 KEY_ID: Final = "0123456789ab"
+ANOMALY_ID: Final = "fd84ffeb-39a4-5459-93e5-d12c2ad78f20"
 BACKFILL_ID: Final = "7b0fd1a4-4d5c-4c36-8a0a-6f1f6f0f9b22"
 
 

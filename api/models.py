@@ -222,6 +222,22 @@ class Anomaly(SeriesDimensions):
     impact: str
     explanation: str
     detected_at: datetime
+    dismissed_at: datetime | None = Field(description="When someone said that it was nothing; null: nobody did.")
+
+
+class Dismissal(BaseModel):
+    """That an anomaly was nothing, as someone said."""
+
+    anomaly_id: UUID
+    tenant: str
+    series_id: int
+    metric: str
+    anomaly_type: str
+    started_at: datetime
+    deviation: float
+    dismissed_at: datetime
+    dismissed_by: str
+    note: str
 
 
 class CorrelationMember(BaseModel):

@@ -1,17 +1,21 @@
-"""Reading what was found out: anomalies, correlations, forecasts."""
+"""Reading what was found out: anomalies, correlations, forecasts; and saying that an anomaly was nothing."""
 
 from datetime import timedelta
 from typing import Annotated, Any, Final
+from uuid import UUID
 
-from fastapi import Depends, FastAPI, Query
+from fastapi import Depends, FastAPI, Path, Query
 
 from api import outlooks
 from api.access import Caller
+from api.examples import ANOMALY_ID
 from api.lists import read_page
-from api.models import Anomaly, Correlation, Forecast, RangePage
+from api.models import Anomaly, Correlation, Dismissal, Forecast, RangePage
 from api.parameters import AnomalyFilter, CorrelationFilter, ForecastFilter, within
+from api.problems import Problem
 from api.services import Services, services_of
 from lah_platform.forecasts.what_if import factor_of
+from lah_platform.stores.anomaly_feedback import dismiss
 
 __all__ = ["add_routes"]
 
@@ -39,6 +43,23 @@ def list_anomalies(
         impact=asked.impacts,
     )
     return {"items": page.rows, "next_cursor": page.next_cursor, "from": span.from_, "to": span.to}
+
+
+def dismiss_anomaly(
+    caller: Caller,
+    services: Annotated[Services, Depends(services_of)],
+    anomaly_id: Annotated[UUID, Path(description="The anomaly's id.", examples=[ANOMALY_ID])],
+    note: Annotated[str, Query(description="Why it was nothing.", max_length=1000, examples=["load test"])] = "",
+) -> dict[str, Any]:
+    """Say that an anomaly was nothing: the next of its series, metric and type score half, unless far greater.
+
+    Said twice it stays as it was said first.
+    """
+    with services.pool.connection() as connection:
+        try:
+            return dismiss(connection, anomaly_id, tenant=caller.tenant, actor=caller.actor, note=note)
+        except LookupError as error:
+            raise Problem("not-found", f"There is no anomaly {anomaly_id}", field="anomaly_id") from error
 
 
 def list_correlations(
@@ -92,6 +113,13 @@ def add_routes(app: FastAPI) -> None:
     """Anomalies, correlations and forecasts."""
     app.add_api_route(
         "/api/v1/anomalies", list_anomalies, methods=["GET"], tags=["signals"], response_model=RangePage[Anomaly]
+    )
+    app.add_api_route(
+        "/api/v1/anomalies/{anomaly_id}/dismiss",
+        dismiss_anomaly,
+        methods=["POST"],
+        tags=["signals"],
+        response_model=Dismissal,
     )
     app.add_api_route(
         "/api/v1/correlations",

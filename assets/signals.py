@@ -10,11 +10,13 @@ from pydantic import Field
 from assets.partitions import DAILY, days_of, period_of
 from assets.resources import Hub
 from assets.tables import table_spec
+from lah_platform.anomalies.config import DEFAULT
 from lah_platform.anomalies.detect import detect
+from lah_platform.anomalies.feedback import lowered, outside_maintenance, told_once
 from lah_platform.correlations.correlate import correlate
 from lah_platform.correlations.model import CorrelationInputs
 from lah_platform.rollups.windows import window
-from lah_platform.stores import signals
+from lah_platform.stores import anomaly_feedback, signals
 from lah_platform.stores.cold_events import refuse_cold_days
 
 __all__ = ["MEASURES", "anomalies", "correlations", "forecasts"]
@@ -27,6 +29,11 @@ _LONGEST_EPISODE = timedelta(days=7)  # so much after the period is read, so tha
 _DAY = timedelta(days=1)
 # By window: step, buckets ahead, history. Two days of hours; a month of days, which is what budgets run for
 _FORECAST_WINDOWS = {"1h": (_STEP, 48, timedelta(days=42)), "1d": (_DAY, 31, timedelta(days=400))}
+_MINUTE = "1m"
+_MINUTE_HISTORY = timedelta(days=2)
+_MINUTES_KNOWN = 24 * 60  # of three days' 4,320: what speaks less often is for the hours to judge
+_MINUTE_POINTS = 1_000_000  # about half a minute of work
+_REMEMBERED = timedelta(days=90)  # how long a dismissal lowers what comes after it
 
 # What is judged of each metric: totals of what adds up, the tail of what people wait for, the mean of gauges
 MEASURES = {
@@ -52,7 +59,8 @@ _ADDITIVE = ("sum", "count")
 _SIGNAL = {"group": "signals"}
 _ANOMALIES = table_spec(
     "anomalies",
-    "Episodes of five types on every hourly series: spike, drop, pattern deviation, frequency, distribution shift.",
+    "Episodes of five types on every series by the hour, the last day's by the minute too: spike, drop, pattern "
+    "deviation, frequency, distribution shift.",
     deps=["rollup_1h"],
     partitions_def=DAILY,
     **_SIGNAL,
@@ -72,23 +80,58 @@ _CORRELATIONS = table_spec(
 )
 
 
-def _complete_until(end: datetime) -> datetime:
-    """The end of the last whole hour before `end` and now: an hour that still fills would look like a drop."""
-    return window(_WINDOW).floor(min(end, datetime.now(UTC)))
+def _complete_until(end: datetime, window_name: str = _WINDOW) -> datetime:
+    """The end of the last whole bucket before `end` and now: one that still fills would look like a drop."""
+    return window(window_name).floor(min(end, datetime.now(UTC)))
 
 
 @dg.multi_asset(name="compute_anomalies", specs=[_ANOMALIES], backfill_policy=dg.BackfillPolicy.single_run())
 def anomalies(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Detect on the run's days with four weeks of history before them, and replace the episodes that touch them."""
+    """Detect on the run's days with four weeks of history before them, and replace the episodes that touch them.
+
+    The last of the days is judged by the minute too; what its hours show is not told again.
+    """
     start, end = period_of(context)
     until, started = _complete_until(end + _LONGEST_EPISODE), time.monotonic()
+    last_day = max(start, end - timedelta(days=1))
     with hub.connection() as connection:
         points = _points(connection, MEASURES, start - _HISTORY, until, with_histograms=True)
         found = detect(points, window=_WINDOW, step=_STEP, until=until)
-        rows = signals.write_anomalies(
-            connection, found, period_from=start, period_to=end, window=_WINDOW, detected_at=datetime.now(UTC)
-        )
-    return _result(rows, until, started, series=points.select("series_id", "metric").n_unique())
+        minutes, left_out = _minutes(connection, last_day, end)
+        narrow = detect(minutes, window=_MINUTE, step=timedelta(minutes=1), until=_complete_until(end, _MINUTE))
+        owners = points.select("series_id", "tenant", "model")
+        told = _heeding(connection, told_once(found, narrow), owners, end)
+        now, rows = datetime.now(UTC), 0
+        for name, since in ((_WINDOW, start), (_MINUTE, last_day)):
+            of_window = told.filter(pl.col("window_name") == name)
+            rows += signals.write_anomalies(
+                connection, of_window, period_from=since, period_to=end, window=name, detected_at=now
+            )
+    known = points.group_by("series_id", "metric").len()
+    new = known.filter(pl.col("len") <= DEFAULT.min_history).height
+    return _result(rows, until, started, series=known.height, learning=new, minute_points_left_out=left_out)
+
+
+def _minutes(connection: signals.Connection, start: datetime, end: datetime) -> tuple[pl.DataFrame, int]:
+    """Points by the minute with two days before them, of the series that speak in most minutes, up to a bound."""
+    points = _points(connection, MEASURES, start - _MINUTE_HISTORY, _complete_until(end, _MINUTE), window_name=_MINUTE)
+    sizes = (
+        points.group_by("series_id", "metric").len().sort("len", "series_id", "metric", descending=[True, False, False])
+    )
+    dense = sizes.filter(pl.col("len") >= _MINUTES_KNOWN)
+    kept = dense.filter(pl.col("len").cum_sum() <= _MINUTE_POINTS)
+    left_out = int(dense.select(pl.col("len").sum()).item()) - int(kept.select(pl.col("len").sum()).item())
+    return points.join(kept, on=["series_id", "metric"], how="semi"), left_out
+
+
+def _heeding(connection: signals.Connection, found: pl.DataFrame, owners: pl.DataFrame, end: datetime) -> pl.DataFrame:
+    """Episodes after what people said: none from maintenance, lower scores for what was dismissed before."""
+    if found.is_empty():
+        return found
+    first = found["started_at"].min()
+    maintenance = anomaly_feedback.read_maintenance(connection, first, end + _LONGEST_EPISODE)  # type: ignore[arg-type]
+    dismissals = anomaly_feedback.read_dismissals(connection, end - _REMEMBERED, end + _LONGEST_EPISODE)
+    return lowered(outside_maintenance(found, owners, maintenance), dismissals)
 
 
 @dg.multi_asset(name="compute_correlations", specs=[_CORRELATIONS], backfill_policy=dg.BackfillPolicy.single_run())
@@ -168,13 +211,14 @@ def _points(
     end: datetime,
     *,
     with_histograms: bool = False,
+    window_name: str = _WINDOW,
 ) -> pl.DataFrame:
     by_measure: dict[str, list[str]] = {}
     for metric, measure in measures.items():
         by_measure.setdefault(measure, []).append(metric)
     return pl.concat(
         [
-            signals.read_points(connection, _WINDOW, measure, names, start, end, with_histograms=with_histograms)
+            signals.read_points(connection, window_name, measure, names, start, end, with_histograms=with_histograms)
             for measure, names in by_measure.items()
         ]
     )

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from lah_platform.anomalies.surprise import MOST, Memory
+
 # The smallest difference that means something, per metric. It keeps a scale from collapsing to nothing on a
 # flat series, and is where a histogram stops telling a value from zero.
 UNITS: Mapping[str, float] = MappingProxyType(
@@ -32,8 +34,16 @@ class DetectorConfig:
     min_history: int = 36
     """Buckets of a series that must lie before a bucket before anything is said about it. One and a half days of
     hours: with 24 the second morning of every office-hours series was a spike."""
+    surprise: float = 1.9
+    """A level's episode opens at this surprise. Chosen for at most one false episode per series and week."""
+    fading: float = 0.015
+    """Cool-down: so much of a heard surprise is forgotten per bucket. After one of 2.8, another of 1.9 is told again
+    from 60 buckets on, a greater one at once."""
+    outside_phase: float = 3.3
+    """The answer of the phase, from which a deviation from it is believed: a fifth of the range outside every band."""
+    memory: Memory = field(default_factory=Memory)
     enter: float = 4.5
-    """An episode opens at this deviation: one in 300,000 on each side of a normal series."""
+    """Episodes of counts and of hours open at this deviation: one in 300,000 on each side of a normal series."""
     exit: float = 3.0
     """An open episode goes on down to this deviation (hysteresis)."""
     distribution_enter: float = 7.0
@@ -60,6 +70,10 @@ class DetectorConfig:
             raise ValueError(f"min_history must lie in 2..history ({self.history}), not {self.min_history}")
         if not 0 < self.exit <= self.enter or not 0 < self.distribution_exit <= self.distribution_enter:
             raise ValueError("exit thresholds must be positive and no greater than their enter thresholds")
+        if not 0 < self.surprise < MOST or self.fading < 0 or self.outside_phase < 0:
+            raise ValueError(
+                f"surprise must lie between 0 and {MOST:.1f}, fading and outside_phase must not be negative"
+            )
         if self.max_gap < 0 or self.relative_floor <= 0 or self.min_bucket_count < 1:
             raise ValueError("max_gap must be >= 0, relative_floor > 0 and min_bucket_count >= 1")
         if not (2 < self.min_day_cycles <= self.day_cycles and 2 <= self.min_week_cycles <= self.week_cycles):

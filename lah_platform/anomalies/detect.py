@@ -15,12 +15,12 @@ import polars as pl
 
 from lah_platform.anomalies.config import DEFAULT, DetectorConfig
 from lah_platform.anomalies.distribution import distribution_deviation
-from lah_platform.anomalies.episodes import active, episodes
+from lah_platform.anomalies.episodes import Episode, active, episodes
 from lah_platform.anomalies.explanation import explain
 from lah_platform.anomalies.frequency import frequency_deviation
 from lah_platform.anomalies.impact import impact_level, score01
-from lah_platform.anomalies.level import recent_deviation, same_phase_deviation, unexplained_by_phase
-from lah_platform.anomalies.phase import DAY_US, slot_us
+from lah_platform.anomalies.judging import judge, tell
+from lah_platform.anomalies.phase import slot_us
 from lah_platform.anomalies.rolling import Bools, Floats, Ints
 from lah_platform.anomalies.series import Series, iter_series
 
@@ -70,8 +70,8 @@ def detect(
     """
     rows: list[tuple[Any, ...]] = []
     for series in iter_series(points, step, until, config.min_history):
-        for judge in (_level_episodes, _frequency_episodes, _distribution_episodes):
-            rows.extend(_row(series, window, found) for found in judge(series, config))
+        for told_by in (_level_episodes, _frequency_episodes, _distribution_episodes):
+            rows.extend(_row(series, window, found) for found in told_by(series, config))
     frame = pl.DataFrame(rows, schema=ANOMALY_SCHEMA, orient="row")
     return frame.sort("started_at", "series_id", "metric", "anomaly_type")
 
@@ -87,7 +87,7 @@ class _Finding:
     observed: float
     baseline: float
     deviation: float
-    threshold: float
+    score: float
 
 
 def _level_episodes(series: Series, config: DetectorConfig) -> Iterator[_Finding]:
@@ -95,32 +95,10 @@ def _level_episodes(series: Series, config: DetectorConfig) -> Iterator[_Finding
     values, bucket = series.values[present], series.bucket[present]
     if len(values) <= config.min_history:
         return
-    unit, slot = config.unit(series.metric), slot_us(series.step_us)
-    phase = None
-    if slot is not None:
-        slots = (series.first_us + bucket * series.step_us) // slot
-        phase = same_phase_deviation(values, slots, DAY_US // slot, unit, config)
-    recent = unexplained_by_phase(recent_deviation(values, unit, config), phase)
-    told = np.zeros(len(values), dtype=np.bool_)
-    for found in _found(bucket, recent.deviation, config.enter, config.exit, config.max_gap):
-        told |= found.is_active
-        at = found.peak
-        yield _finding(
-            "spike" if recent.deviation[at] > 0 else "drop",
-            recent.method(at, config.enter),
-            bucket,
-            found,
-            (values[at], recent.baseline[at], recent.deviation[at]),
-            config.enter,
-        )
-    if phase is None:
-        return
-    deviation = np.where(told | np.isnan(phase.deviation), 0.0, phase.deviation)  # told once, as a spike or drop
-    for found in _found(bucket, deviation, config.enter, config.exit, config.max_gap):
-        at = found.peak
-        method = "same_hour_of_week_mad" if phase.is_weekly[at] else "same_hour_of_day_mad"
-        numbers = (values[at], phase.baseline[at], deviation[at])
-        yield _finding("pattern_deviation", method, bucket, found, numbers, config.enter)
+    verdict = judge(values, bucket, series.first_us, series.step_us, config.unit(series.metric), config)
+    for told in tell(values, bucket, verdict, config):
+        numbers = (told.observed, told.baseline, told.deviation)
+        yield _finding(told.anomaly_type, told.method, bucket, told.episode, told.is_active, numbers, told.score)
 
 
 def _frequency_episodes(series: Series, config: DetectorConfig) -> Iterator[_Finding]:
@@ -131,9 +109,11 @@ def _frequency_episodes(series: Series, config: DetectorConfig) -> Iterator[_Fin
     verdict = frequency_deviation(series.bucket, series.counts, series.until, slot_of, config)
     z, silent = verdict.deviation, verdict.is_silent_still
     for found in _found(verdict.bucket, z, config.enter, config.exit, config.max_gap, low_hold=silent):
-        at = found.peak
+        at = found.episode.peak
         numbers = (verdict.count[at], verdict.expected[at], z[at])
-        yield _finding("frequency_anomaly", "negative_binomial_rate", verdict.bucket, found, numbers, config.enter)
+        score = score01(numbers[2], config.enter)
+        method, episode = "negative_binomial_rate", found.episode
+        yield _finding("frequency_anomaly", method, verdict.bucket, episode, found.is_active, numbers, score)
 
 
 def _distribution_episodes(series: Series, config: DetectorConfig) -> Iterator[_Finding]:
@@ -141,16 +121,15 @@ def _distribution_episodes(series: Series, config: DetectorConfig) -> Iterator[_
     verdict = distribution_deviation(*histograms, len(series.bucket), config.unit(series.metric), config)
     enter, leave = config.distribution_enter, config.distribution_exit
     for found in _found(series.bucket, verdict.deviation, enter, leave, config.max_gap):
-        at = found.peak
+        at = found.episode.peak
         numbers = (verdict.distance[at], verdict.usual[at], verdict.deviation[at])
-        yield _finding("distribution_shift", "wasserstein", series.bucket, found, numbers, enter)
+        score, episode = score01(numbers[2], enter), found.episode
+        yield _finding("distribution_shift", "wasserstein", series.bucket, episode, found.is_active, numbers, score)
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    start: int
-    peak: int
-    end: int
+    episode: Episode
     is_active: Bools
 
 
@@ -164,26 +143,27 @@ def _found(
             hold |= low_hold
         is_active = active(bucket, z >= enter, hold, max_gap)
         for episode in episodes(bucket, is_active, np.maximum(z, 0.0), max_gap):
-            yield _Found(episode.start, episode.peak, episode.end, is_active)
+            yield _Found(episode, is_active)
 
 
 def _finding(
     anomaly_type: str,
     method: str,
     bucket: Ints,
-    found: _Found,
+    episode: Episode,
+    is_active: Bools,
     numbers: tuple[float, float, float],
-    threshold: float,
+    score: float,
 ) -> _Finding:
-    first, peak, last = (int(bucket[at]) for at in (found.start, found.peak, found.end))
-    buckets = int(np.count_nonzero(found.is_active[found.start : found.end + 1]))
+    first, peak, last = (int(bucket[at]) for at in (episode.start, episode.peak, episode.end))
+    buckets = int(np.count_nonzero(is_active[episode.start : episode.end + 1]))
     observed, baseline, deviation = (float(value) for value in numbers)
-    return _Finding(anomaly_type, method, first, peak, last, buckets, observed, baseline, deviation, threshold)
+    return _Finding(anomaly_type, method, first, peak, last, buckets, observed, baseline, deviation, score)
 
 
 def _row(series: Series, window: str, found: _Finding) -> tuple[Any, ...]:
     first_us, step_us = series.first_us, series.step_us
-    score = score01(found.deviation, found.threshold)
+    score = found.score
     return (
         series.series_id,
         series.metric,

@@ -32,9 +32,15 @@ class LevelVerdict:
     baseline: Floats
     by_method: Floats
 
-    def method(self, at: int, threshold: float) -> str:
-        """Names of the methods that put this value beyond the threshold, on the side of the verdict."""
-        z = self.by_method[:, at] * np.sign(self.deviation[at])
+    @property
+    def plain(self) -> Floats:
+        """The median of the three methods, whatever logarithms and phases say."""
+        middle: Floats = np.median(self.by_method, axis=0)
+        return middle
+
+    def method(self, at: int, threshold: float, side: float) -> str:
+        """Names of the methods that put this value beyond the threshold, above (side 1) or below (-1)."""
+        z = self.by_method[:, at] * side
         return "+".join(name for name, size in zip(METHODS, z, strict=True) if size >= threshold)
 
 
@@ -45,6 +51,10 @@ class PhaseVerdict:
     deviation: Floats
     baseline: Floats
     is_weekly: Bools
+
+    def method(self, at: int) -> str:
+        """Which phase the value was compared with."""
+        return "same_hour_of_week_mad" if self.is_weekly[at] else "same_hour_of_day_mad"
 
 
 def recent_deviation(values: Floats, unit: float, config: DetectorConfig) -> LevelVerdict:

@@ -13,8 +13,8 @@ import numpy as np
 from lah_platform.anomalies.config import DetectorConfig
 from lah_platform.anomalies.rolling import MAD_TO_SIGMA, Bools, Floats, Ints, row_quantile
 
-_HOUR_US = 3_600_000_000
-DAY_US = 24 * _HOUR_US
+HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class PhaseReference:
 
 def slot_us(step_us: int) -> int | None:
     """Length in microseconds of a phase slot for buckets of `step_us`; None where a bucket has no phase."""
-    slot = max(step_us, _HOUR_US)
+    slot = max(step_us, HOUR_US)
     return slot if DAY_US % slot == 0 else None
 
 

@@ -55,9 +55,10 @@ limit %(limit)s
 -- Anomalies that started in [from, to), newest first.
 select a.anomaly_id, a.tenant, a.series_id, a.metric, a.window_name as "window", a.anomaly_type, a.method,
        a.started_at, a.peak_at, a.ended_at, a.score, a.baseline, a.observed, a.deviation, a.impact, a.explanation,
-       a.detected_at, s.event_type, s.subtype, s.model, s.environment, s.service, s.region, s.team
+       a.detected_at, d.dismissed_at, s.event_type, s.subtype, s.model, s.environment, s.service, s.region, s.team
 from anomalies a
 left join series s on s.series_id = a.series_id
+left join anomaly_dismissals d on d.anomaly_id = a.anomaly_id
 where a.started_at >= %(from)s and a.started_at < %(to)s
   and (a.started_at, a.anomaly_id) < (%(after_0)s::timestamptz, %(after_1)s::uuid)
   and (%(tenant)s::text = '*' or a.tenant = %(tenant)s::text)

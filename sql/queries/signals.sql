@@ -71,3 +71,50 @@ delete from correlations where (ended_at > %(start)s and ended_at <= %(end)s) or
 -- name: tenants_of_series
 -- The tenant of each series.
 select series_id, tenant from series where series_id = any(%(series_ids)s)
+
+-- name: anomaly_of
+-- One anomaly of a tenant ('*': of any), as it is dismissed.
+select tenant, series_id, metric, anomaly_type, started_at, deviation from anomalies
+where anomaly_id = %(anomaly_id)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+
+-- name: dismiss_anomaly
+-- An anomaly called nothing; nothing is returned when it was dismissed before.
+insert into anomaly_dismissals (anomaly_id, tenant, series_id, metric, anomaly_type, started_at, deviation, dismissed_by, note)
+select anomaly_id, tenant, series_id, metric, anomaly_type, started_at, deviation, %(actor)s, %(note)s
+from anomalies where anomaly_id = %(anomaly_id)s
+on conflict (anomaly_id) do nothing
+returning dismissal_id
+
+-- name: dismissal
+-- The dismissal of one anomaly.
+select anomaly_id, tenant, series_id, metric, anomaly_type, started_at, deviation, dismissed_at, dismissed_by, note
+from anomaly_dismissals where anomaly_id = %(anomaly_id)s
+
+-- name: dismissals
+-- What was dismissed of series that are judged, of anomalies that started before a time.
+select series_id, metric, anomaly_type, started_at, deviation from anomaly_dismissals
+where started_at < %(end)s and started_at >= %(start)s
+
+-- name: add_maintenance
+-- A time in which nothing is told.
+insert into maintenance_windows (tenant, model, starts_at, ends_at, reason, created_by)
+values (%(tenant)s, %(model)s, %(starts_at)s, %(ends_at)s, %(reason)s, %(actor)s)
+returning maintenance_id
+
+-- name: maintenance
+-- Maintenance that overlaps a period.
+select tenant, model, starts_at, ends_at from maintenance_windows where ends_at > %(start)s and starts_at < %(end)s
+
+-- name: maintenance_listed
+-- Maintenance that has not ended long ago, the next first.
+select maintenance_id, tenant, model, starts_at, ends_at, reason, created_by from maintenance_windows
+where ends_at > %(since)s order by starts_at, maintenance_id
+
+-- name: learning_series
+-- Series and metrics with too few hours in a period to be judged yet, the longest known first.
+select s.tenant, r.series_id, r.metric, s.event_type, s.subtype, s.model, count(*) as hours
+from rollup_1h r join series s using (series_id)
+where r.bucket_start >= %(start)s and r.bucket_start < %(end)s
+group by s.tenant, r.series_id, r.metric, s.event_type, s.subtype, s.model
+having count(*) <= %(needed)s
+order by hours desc, r.series_id, r.metric

@@ -13,7 +13,14 @@ from .points import HOUR, MONDAY, points
 
 # short memories, so that few buckets exercise phases, refits and retired series
 CONFIG = DetectorConfig(
-    history=30, min_history=6, min_bucket_count=5, enter=3.5, exit=2.5, distribution_enter=4.0, distribution_exit=3.0
+    history=30,
+    min_history=6,
+    min_bucket_count=5,
+    surprise=1.5,
+    enter=3.5,
+    exit=2.5,
+    distribution_enter=4.0,
+    distribution_exit=3.0,
 )
 
 
@@ -22,7 +29,7 @@ def eventful(seed: int, size: int, step: timedelta = HOUR, series_id: int = 1) -
     rng = np.random.default_rng(seed)
     hours = np.arange(size) * (step / HOUR)
     level = (100 + 60 * np.sin(hours / 24 * 2 * np.pi)) * rng.lognormal(0, 0.1, size)
-    level *= np.where(rng.random(size) < 0.03, rng.choice([0.02, 30.0]), 1.0)
+    level *= np.where(rng.random(size) < 0.03, rng.choice([0.02, 4.0]), 1.0)
     level *= np.where(np.arange(size) > rng.integers(size), rng.choice([0.5, 1.0, 2.0]), 1.0)
     values: list[float | None] = [float("nan") if rng.random() < 0.02 else v for v in level.tolist()]
     for _ in range(rng.integers(5)):

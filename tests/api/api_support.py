@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from psycopg.types.json import Jsonb
 
 from api.app import create_app
-from api.examples import BACKFILL_ID, KEY_ID, REPORT_ID
+from api.examples import ANOMALY_ID, BACKFILL_ID, KEY_ID, REPORT_ID
 from api.services import Services
 from lah_platform.events.decode import decode
 from lah_platform.events.envelope import Event
@@ -107,10 +107,11 @@ def _seed_tables(connection: Connection, tenant: str, place: int) -> None:
             " %s, '{1}', 1, %s)",
             [bucket, series_id, [key(234.0)], NOW, bucket, series_id, [key(1e-6)], NOW],
         )
+    anomaly_id = UUID(ANOMALY_ID) if tenant == TENANTS[0] else UUID(int=10 + place)
     connection.execute(
         "insert into anomalies values (%s, %s, %s, 'latency_ms', '1h', 'spike', 'mad', %s, %s, %s, 0.7, 200, 900, 12,"
         " 'high', 'Latency is high', %s)",
-        [UUID(int=10 + place), tenant, series_id, start, start, start + timedelta(hours=1), NOW],
+        [anomaly_id, tenant, series_id, start, start, start + timedelta(hours=1), NOW],
     )
     connection.execute(
         "insert into correlations values (%s, %s, 'causal_chain', %s, %s, 0.8, 0.9, 'One caused the other', %s)",
@@ -119,7 +120,7 @@ def _seed_tables(connection: Connection, tenant: str, place: int) -> None:
     connection.execute(
         "insert into correlation_members values (%s, 1, 'root_cause', 'anomaly', %s, 'latency_ms', %s),"
         " (%s, 2, 'effect', 'series', %s, 'cost_usd', %s)",
-        [UUID(int=20 + place), str(UUID(int=10 + place)), start, UUID(int=20 + place), str(series_id), start],
+        [UUID(int=20 + place), str(anomaly_id), start, UUID(int=20 + place), str(series_id), start],
     )
     connection.execute(
         "insert into forecasts values"

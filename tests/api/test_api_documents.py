@@ -38,6 +38,7 @@ GET /health: 200
 GET /metrics/prometheus: 200
 GET /openapi.json: 200
 GET /ready: 200 503
+POST /api/v1/anomalies/{anomaly_id}/dismiss: 200
 POST /api/v1/backfills: 202
 POST /api/v1/events/batch: 200 202
 POST /api/v1/events: 200 202
