@@ -22,18 +22,23 @@ _TRIGGER = 2  # the step PetShop's protocol starts to look at
 _WALK_STEPS, _BACKWARD = 10, 0.1  # PyRCA's defaults, as the protocol took them
 
 
+def _over(difference: Floats, scale: float) -> Floats:
+    """As published: a scale of nothing makes any difference infinite, and infinities tie, in order of name."""
+    return np.where(difference > 0, difference / scale if scale > 0 else np.inf, 0.0)
+
+
 def _mad(normal: Floats, now: Floats) -> Floats:
     median = np.median(normal)
-    return np.abs(now - median) / (1.4826 * np.median(np.abs(normal - median)) or 1e-9)
+    return _over(np.abs(now - median), float(1.4826 * np.median(np.abs(normal - median))))
 
 
 def _z(normal: Floats, now: Floats) -> Floats:
-    return np.abs(now - normal.mean()) / (normal.std() or 1e-9)
+    return _over(np.abs(now - normal.mean()), float(normal.std()))
 
 
 def _iqr(normal: Floats, now: Floats) -> Floats:
     low, middle, high = np.quantile(normal, [0.25, 0.5, 0.75])
-    return np.abs(now - middle) / ((high - low) or 1e-9)
+    return _over(np.abs(now - middle), float(high - low))
 
 
 _DETECTORS: dict[str, tuple[Callable[[Floats, Floats], Floats], float]] = {
@@ -49,13 +54,16 @@ def _scored(case: Case, detector: str) -> tuple[Telemetry, dict[str, float], Flo
     values = now.of(case.target.symptom)
     usual = telemetry(case.recordings.normal, now.nodes).of(case.target.symptom)
     score_of, threshold = _DETECTORS[detector]
-    scores = np.zeros(values.shape)
+    scores, limits = np.zeros(values.shape), np.full(len(values), np.inf)
+    unit = 100.0 if case.target.symptom == "failures" else 1.0  # the published scores are of per cent and seconds
     for row, (normal, each) in enumerate(zip(usual, values, strict=True)):
         known = normal[~np.isnan(normal)]
         if len(known) >= 10:
-            scores[row] = np.nan_to_num(score_of(known, each) if known.std() > 0 else 1e3 * np.abs(each - known.mean()))
-    limit = np.array([threshold if np.nanstd(normal) > 0 else 0.0 if len(normal) else np.inf for normal in usual])
-    is_odd = scores > limit[:, None]
+            is_constant = known.std() == 0.0
+            score = unit * np.abs(each - known.mean()) if is_constant else score_of(known, each)
+            scores[row] = np.where(np.isnan(score), 0.0, score)
+            limits[row] = 0.0 if is_constant else threshold
+    is_odd = scores > limits[:, None]
     target = is_odd[now.nodes.index(case.target.node)]
     steps = [step for step in range(min(_TRIGGER, len(target) - 1), len(target)) if target[step]]
     if not steps:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from benchmarks.root_cause_data import Case, Recordings
 from lah_platform.root_cause import Target
 from lah_platform.root_cause.model import Symptom, Telemetry, telemetry
-from lah_platform.root_cause.paths import callees_of, widest_paths
+from lah_platform.root_cause.paths import callees_of, heaviest_paths
 
 __all__ = ["planted_cases"]
 
@@ -30,7 +30,7 @@ def planted_cases(recordings: dict[str, Recordings], per_node: int, seed: int = 
     for traffic, recording in recordings.items():
         usual = telemetry(recording.normal)
         callees = callees_of(recording.calls, usual.nodes)
-        reached = widest_paths(callees, {}, _TARGET)
+        reached = heaviest_paths(callees, {}, _TARGET)
         for node in usual.nodes:
             row = usual.nodes.index(node)
             is_busy = np.nanmedian(usual.requests[row]) >= 10 and np.isnan(usual.latency[row]).mean() < 0.1
@@ -38,14 +38,22 @@ def planted_cases(recordings: dict[str, Recordings], per_node: int, seed: int = 
                 continue
             for symptom in ("latency", "failures"):
                 for repeat in range(per_node):
-                    window = _planted(usual, callees, node, symptom, generator)
+                    size = _size(usual, node, symptom, generator)
+                    if size is None:
+                        continue
+                    window = _planted(usual, callees, node, symptom, size, generator)
                     target = Target(_TARGET, symptom)
                     cases.append(Case(f"{traffic}/{node}/{symptom}/{repeat}", window, recording, target, node))
     return cases
 
 
 def _planted(
-    usual: Telemetry, callees: dict[str, tuple[str, ...]], node: str, symptom: Symptom, generator: np.random.Generator
+    usual: Telemetry,
+    callees: dict[str, tuple[str, ...]],
+    node: str,
+    symptom: Symptom,
+    size: float,
+    generator: np.random.Generator,
 ) -> pl.DataFrame:
     begin = int(generator.integers(0, usual.requests.shape[1] - _STEPS))
     part = slice(begin, begin + _STEPS)
@@ -53,12 +61,8 @@ def _planted(
         usual.nodes, usual.requests[:, part].copy(), usual.latency[:, part].copy(), usual.failed_share[:, part].copy()
     )
     order = {each: i for i, each in enumerate(usual.nodes)}
-    entrance = order[_TARGET]
-    # as much as makes the entrance worth an alarm: its latency up by a sixth to a doubling, or 1 to 10 % failing
-    size = float(np.exp(generator.uniform(np.log(0.15), np.log(1.0))))
-    unit = np.nanmedian(usual.latency[entrance]) if symptom == "latency" else 0.1
-    excess = {node: size * unit * np.nanmedian(usual.requests[entrance])}
-    for caller, amount in _upward(usual, callees, node, excess[node], generator).items():
+    excess = {node: size}
+    for caller, amount in _upward(usual, callees, node, size, generator).items():
         excess[caller] = amount
     course = generator.uniform(0.4, 1.0, len(_FAULTY))
     for each, amount in excess.items():
@@ -68,6 +72,19 @@ def _planted(
         values[row, list(_FAULTY)] += per_request
     window = replace(window, failed_share=np.clip(window.failed_share, 0.0, 1.0))
     return _frame(window)
+
+
+def _size(usual: Telemetry, node: str, symptom: Symptom, generator: np.random.Generator) -> float | None:
+    """Seconds, or failures, per step: what makes the entrance worth an alarm, a sixth to a doubling of its latency or
+    1.5 to 10 % of it failing; None where so many requests cannot fail, there being too few."""
+    row, entrance = usual.nodes.index(node), usual.nodes.index(_TARGET)
+    share = float(np.exp(generator.uniform(np.log(0.15), np.log(1.0))))
+    requests = np.nanmedian(usual.requests[entrance])
+    if symptom == "latency":
+        return float(share * np.nanmedian(usual.latency[entrance]) * requests)
+    working = np.nanmedian(usual.requests[row]) * (1.0 - np.nanmedian(usual.failed_share[row]))
+    size = float(min(0.1 * share * requests, 0.8 * working))
+    return size if size >= 0.015 * requests else None
 
 
 def _upward(

@@ -45,16 +45,21 @@ def excesses(window: Telemetry, normal: Telemetry, target: Target) -> Excess:
     the normal median. The same contrast slid over normal operation gives each node's own noise, with whatever
     autocorrelation and tails it has.
     """
-    values = window.of(target.symptom)
     position = window.nodes.index(target.node)
-    course = values[position] if target.profile is None else np.asarray(target.profile, dtype=np.float64)
-    weights = _weights(course)
+    weights = _weights(course_of(window, target))
     within = _excess(window, normal, target.symptom, weights)
     threshold = significance_threshold(len(window.nodes))
     if weights.any() and not within.deviations[position] < threshold:
         return within
     against = _excess(window, normal, target.symptom, None)
     return against if against.deviations[position] >= threshold else within
+
+
+def course_of(window: Telemetry, target: Target) -> Floats:
+    """The target's course over the window: what the alarm was raised on, else the symptom itself."""
+    if target.profile is None:
+        return window.of(target.symptom)[window.nodes.index(target.node)]
+    return np.asarray(target.profile, dtype=np.float64)
 
 
 def _weights(course: Floats) -> Floats:

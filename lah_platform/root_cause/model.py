@@ -24,28 +24,27 @@ class Target:
 
     node: str
     symptom: Symptom
-    profile: Sequence[float] | None = None
+    profile: Sequence[float] | Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One component that may be where it started.
 
-    score: share of the target's excess that began here and could reach the target, 0..1; ranks the candidates.
-    confidence: the score's share among all candidates' scores, 0..1.
-    path: from the target down to the node; the two alone when no call graph was given.
+    confidence: posterior probability among all components seen, 0..1.
+    path: from the target down to the node; the two alone when no call graph was given, the node alone when the
+        target does not depend on it.
     excess_per_step: seconds of latency, or failed requests, beyond the usual per time step.
-    own_per_step: the part of it that no callee explains.
+    explained_share: that excess over the target's, at most 1.
     deviations: robust standard deviations of that excess.
     onset_step: index of the first step of the window past half of the way up.
     """
 
     node: str
-    score: float
     confidence: float
     path: tuple[str, ...]
     excess_per_step: float
-    own_per_step: float
+    explained_share: float
     deviations: float
     onset_step: int | None
 

@@ -1,15 +1,20 @@
-"""Ranking: whose own excess accounts for the target's."""
+"""Ranking: from which component what hurts most likely came."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
-from lah_platform.root_cause.excess import Excess, excesses, significance_threshold
+from lah_platform.root_cause.evidence import flow_evidence, undiluted
+from lah_platform.root_cause.excess import Excess, course_of, excesses, significance_threshold
 from lah_platform.root_cause.model import Bools, Candidate, Floats, Ranking, Target, Telemetry, telemetry
-from lah_platform.root_cause.paths import callees_of, widest_paths
+from lah_platform.root_cause.paths import callees_of, heaviest_paths
+
+_LEAST_DILUTION = 1e-9
+_Path = tuple[str, ...]
 
 
 def rank_root_causes(
@@ -18,84 +23,77 @@ def rank_root_causes(
     target: Target,
     calls: Iterable[tuple[str, str]] | None = None,
 ) -> Ranking:
-    """Rank the components of `window` (see `telemetry`) by how much of the target's excess began in them.
+    """Rank the components of `window` and `normal` (see `telemetry`) by the probability that the target's excess
+    began in them. `calls` are (caller, callee).
 
-    Seconds waited, and requests failed, add up along synchronous calls: what a callee takes longer, its callers take
-    longer. So the excess of a node less that of its callees is its own, and what can reach the target is bounded by
-    the least excess on the way. `calls` are (caller, callee); without them the components are ranked by how much of
-    the target's excess theirs could be, and by how undiluted it is: relative excess only shrinks on the way up.
+    Seconds waited and requests failed add up along synchronous calls: what a callee takes longer, its callers take
+    longer. So if a fault began in a node, the nodes on a way from the target to it show about the target's excess,
+    and the others none. Each node's evidence for that is a likelihood ratio (`flow_evidence`); a node's is the
+    greatest sum over a path to it. Deeper nodes win when they take part; ties go to the least diluted. Without
+    `calls` each node stands for itself. Confidence is the posterior with every component as likely beforehand.
 
-    Excesses are shrunk by the non-negative garrote E (1 - 2 log n / z^2)+ (Breiman, Technometrics 37, 1995; Gao,
-    J. Comput. Graph. Stat. 7, 1998), so that of n unrelated components none is expected to count.
     Raises ValueError when the target is not among the nodes of the window.
     """
     now = telemetry(window)
     if target.node not in now.nodes:
         raise ValueError(f"the target {target.node!r} is not among the nodes of the window")
-    excess = excesses(now, telemetry(normal, now.nodes), target)
-    return _ranking(now, excess, target, None if calls is None else list(calls))
+    usual = telemetry(normal, now.nodes)
+    target = replace(target, profile=course_of(now, target))
+    excess = excesses(now, usual, target)
+    other = excesses(now, usual, replace(target, symptom="failures" if target.symptom == "latency" else "latency"))
+    return _ranking(now, excess, other, target, None if calls is None else list(calls))
 
 
-def _ranking(now: Telemetry, excess: Excess, target: Target, calls: list[tuple[str, str]] | None) -> Ranking:
+def _ranking(
+    now: Telemetry, excess: Excess, other: Excess, target: Target, calls: list[tuple[str, str]] | None
+) -> Ranking:
     position = now.nodes.index(target.node)
-    seen = ~np.isnan(excess.per_request)
-    threshold = significance_threshold(int(seen.sum()))
-    sure = _shrunk(excess, threshold)
-    is_significant = bool(excess.deviations[position] >= threshold)
-    reference = sure[position] if sure[position] > 0 else max(float(np.nan_to_num(excess.per_step[position])), 0.0)
-    dilution = _specific(excess, target, position)
-    if calls is None:
-        own = sure
-        reach = {node: (reference, (target.node, node) if node != target.node else (node,)) for node in now.nodes}
-        score = np.minimum(sure, reference) * dilution
-    else:
-        own, reach = _own_and_reach(now, sure, seen, calls, target.node)
-        score = np.array([min(own[i], reach.get(node, (0.0, ()))[0]) for i, node in enumerate(now.nodes)])
-    score = np.minimum(score / reference, 1.0) if reference > 0 else np.zeros(len(sure))
-    total = score.sum()
-    order = np.lexsort((-np.nan_to_num(np.minimum(sure, reference) * dilution), -score))
+    seen = ~np.isnan(excess.per_step) & (excess.scale > 0)
+    evidence = flow_evidence(excess, other, position, target.symptom)
+    through, reached = _through(now, evidence, calls, target.node)
+    dilution = np.log(np.maximum(undiluted(excess, position, target.symptom), _LEAST_DILUTION))
+    plausibility = through + dilution
+    is_candidate = seen & np.isfinite(plausibility)
+    probability = _softmax(plausibility, is_candidate)
+    per_step, deviations = np.nan_to_num(excess.per_step), np.nan_to_num(excess.deviations)
+    order = [int(i) for i in np.argsort(-plausibility, kind="stable") if is_candidate[i]]
+    order += [int(i) for i in np.argsort(-deviations, kind="stable") if not is_candidate[i]]
     candidates = tuple(
         Candidate(
             node=now.nodes[i],
-            score=float(score[i]),
-            confidence=float(score[i] / total) if total > 0 else 0.0,
-            path=reach.get(now.nodes[i], (0.0, (now.nodes[i],)))[1],
-            excess_per_step=float(np.nan_to_num(excess.per_step[i])),
-            own_per_step=float(own[i]),
-            deviations=float(np.nan_to_num(excess.deviations[i])),
+            confidence=float(probability[i]),
+            path=reached.get(now.nodes[i], (now.nodes[i],)),
+            excess_per_step=float(per_step[i]),
+            explained_share=_share(float(per_step[i]), float(per_step[position])),
+            deviations=float(deviations[i]),
             onset_step=_onset(now.of(target.symptom)[i]),
         )
         for i in order
-        if seen[i]
     )
-    return Ranking(candidates, is_significant)
+    threshold = significance_threshold(int(seen.sum()))
+    return Ranking(candidates, is_significant=bool(deviations[position] >= threshold))
 
 
-def _shrunk(excess: Excess, threshold: float) -> Floats:
-    deviations = np.nan_to_num(excess.deviations)
-    keep = np.where(deviations > threshold, 1.0 - (threshold / np.maximum(deviations, threshold)) ** 2, 0.0)
-    return np.nan_to_num(excess.per_step) * keep
+def _through(
+    now: Telemetry, evidence: Floats, calls: list[tuple[str, str]] | None, start: str
+) -> tuple[Floats, dict[str, _Path]]:
+    if calls is None:
+        return evidence, {node: (start, node) if node != start else (start,) for node in now.nodes}
+    paths = heaviest_paths(callees_of(calls, now.nodes), dict(zip(now.nodes, evidence.tolist(), strict=True)), start)
+    total = np.array([paths[node][0] if node in paths else -np.inf for node in now.nodes])
+    return total, {node: path for node, (_, path) in paths.items()}
 
 
-def _own_and_reach(
-    now: Telemetry, sure: Floats, seen: Bools, calls: list[tuple[str, str]], start: str
-) -> tuple[Floats, dict[str, tuple[float, tuple[str, ...]]]]:
-    callees = callees_of(calls, now.nodes)
-    width = {node: float(sure[i]) for i, node in enumerate(now.nodes) if seen[i]}
-    explained = np.array([sum(width.get(callee, 0.0) for callee in callees[node]) for node in now.nodes])
-    return np.maximum(sure - explained, 0.0), widest_paths(callees, width, start)
-
-
-def _specific(excess: Excess, target: Target, position: int) -> Floats:
-    """How undiluted a node's excess is beside the target's, 0..1, a half for the target itself.
-
-    A caller's relative excess in latency is a mean of its parts', so at most the greatest of its callees'; of failed
-    requests a caller counts at most those that its callees failed.
-    """
-    measure = excess.per_step if target.symptom == "failures" else excess.per_request / np.maximum(excess.level, 1e-12)
-    measure = np.maximum(np.nan_to_num(measure), 0.0)
-    result: Floats = measure / np.maximum(measure + measure[position], 1e-300)
+def _softmax(plausibility: Floats, is_candidate: Bools) -> Floats:
+    result = np.zeros(len(plausibility))
+    if is_candidate.any():
+        weight = np.exp(plausibility[is_candidate] - plausibility[is_candidate].max())
+        result[is_candidate] = weight / weight.sum()
     return result
+
+
+def _share(excess: float, reference: float) -> float:
+    return min(max(excess, 0.0) / reference, 1.0) if reference > 0 else 0.0
 
 
 def _onset(course: Floats) -> int | None:
