@@ -8,10 +8,9 @@ the next one at which the target is anomalous; no answer when there is none.
 from collections.abc import Callable
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
-from benchmarks.root_cause_data import Calls, Case
+from benchmarks.root_cause_data import Case
 from lah_platform.root_cause.model import Telemetry, telemetry
 from lah_platform.root_cause.paths import callees_of
 

@@ -97,7 +97,9 @@ def _distance(recording: Recordings, window: pl.DataFrame, node: str) -> float:
 def _graph(path: Path) -> Calls:
     with path.open(newline="") as lines:
         header, *rows = list(csv.reader(lines))
-    return [(row[0], callee) for row in rows for callee, is_call in zip(header[1:], row[1:], strict=True) if float(is_call)]
+    return [
+        (row[0], callee) for row in rows for callee, is_call in zip(header[1:], row[1:], strict=True) if float(is_call)
+    ]
 
 
 def nezha_cases(folder: Path) -> list[Case]:

@@ -21,11 +21,18 @@ __all__ = ["planted_cases"]
 Floats = NDArray[np.float64]
 _STEPS, _FAULTY = 5, (2, 3)  # as in the recorded issues: five steps, of which the fault lasts two
 _TARGET = "PetSite"
+_SYMPTOMS: tuple[Symptom, ...] = ("latency", "failures")
 
 
-def planted_cases(recordings: dict[str, Recordings], per_node: int, seed: int = 20230413) -> list[Case]:
-    """`per_node` latency and as many failure cases for each component that PetSite calls, directly or not."""
-    generator = np.random.default_rng(seed)
+def planted_cases(
+    recordings: dict[str, Recordings], per_node: int, *, is_masked: bool = False, seed: int = 20230413
+) -> list[Case]:
+    """`per_node` latency and as many failure cases for each component that PetSite calls, directly or not.
+
+    Masked faults show at their origin as the other symptom alone: it fails and its callers wait and try again, or it is
+    slow and they give up.
+    """
+    generator = np.random.default_rng(seed + is_masked)
     cases = []
     for traffic, recording in recordings.items():
         usual = telemetry(recording.normal)
@@ -36,12 +43,12 @@ def planted_cases(recordings: dict[str, Recordings], per_node: int, seed: int = 
             is_busy = np.nanmedian(usual.requests[row]) >= 10 and np.isnan(usual.latency[row]).mean() < 0.1
             if node == _TARGET or node not in reached or not is_busy:
                 continue
-            for symptom in ("latency", "failures"):
+            for symptom in _SYMPTOMS:
                 for repeat in range(per_node):
                     size = _size(usual, node, symptom, generator)
                     if size is None:
                         continue
-                    window = _planted(usual, callees, node, symptom, size, generator)
+                    window = _planted(usual, callees, node, symptom, size, is_masked, generator)
                     target = Target(_TARGET, symptom)
                     cases.append(Case(f"{traffic}/{node}/{symptom}/{repeat}", window, recording, target, node))
     return cases
@@ -53,6 +60,7 @@ def _planted(
     node: str,
     symptom: Symptom,
     size: float,
+    is_masked: bool,
     generator: np.random.Generator,
 ) -> pl.DataFrame:
     begin = int(generator.integers(0, usual.requests.shape[1] - _STEPS))
@@ -61,17 +69,19 @@ def _planted(
         usual.nodes, usual.requests[:, part].copy(), usual.latency[:, part].copy(), usual.failed_share[:, part].copy()
     )
     order = {each: i for i, each in enumerate(usual.nodes)}
-    excess = {node: size}
-    for caller, amount in _upward(usual, callees, node, size, generator).items():
-        excess[caller] = amount
-    course = generator.uniform(0.4, 1.0, len(_FAULTY))
+    course, faulty = generator.uniform(0.4, 1.0, len(_FAULTY)), list(_FAULTY)
+    excess = _upward(usual, callees, node, size, generator)
+    if not is_masked:
+        excess[node] = size
+    elif symptom == "latency":
+        window.failed_share[order[node], faulty] += generator.uniform(0.02, 0.3) * course
+    else:
+        window.latency[order[node], faulty] *= 1.0 + generator.uniform(0.5, 5.0) * course
     for each, amount in excess.items():
         row = order[each]
-        per_request = amount * course / np.fmax(window.requests[row, list(_FAULTY)], 1.0)
         values = window.latency if symptom == "latency" else window.failed_share
-        values[row, list(_FAULTY)] += per_request
-    window = replace(window, failed_share=np.clip(window.failed_share, 0.0, 1.0))
-    return _frame(window)
+        values[row, faulty] += amount * course / np.fmax(window.requests[row, faulty], 1.0)
+    return _frame(replace(window, failed_share=np.clip(window.failed_share, 0.0, 1.0)))
 
 
 def _size(usual: Telemetry, node: str, symptom: Symptom, generator: np.random.Generator) -> float | None:

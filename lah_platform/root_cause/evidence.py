@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from lah_platform.root_cause.excess import Excess
@@ -17,13 +19,23 @@ _MOST_DEVIATIONS = 30.0
 _SQRT_2PI = float(np.sqrt(2.0 * np.pi))
 
 
-def flow_evidence(excess: Excess, other: Excess, position: int, symptom: Symptom) -> Floats:
-    """Logarithm of the likelihood ratio per node, `position` being the target; 0 where nothing was measured.
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Logarithms of likelihood ratios per node, 0 where nothing was measured: that the target's excess came through
+    it, and that it came through it and began there."""
+
+    through: Floats
+    began: Floats
+
+
+def flow_evidence(excess: Excess, other: Excess, position: int, symptom: Symptom) -> Evidence:
+    """Evidence of each node, `position` being the target.
 
     Excess is in seconds, or failed requests, per step. If the target's E_t came through a node, the node has about
     E_t (normal, its own and the target's noise, and `_LOSS`), or more, for others call it, too; if not, it has none,
     or, rarely, anything between 0 and E_t. A node may also pass the fault on as the other symptom. It must then be
-    material: to make n requests fail a slow callee must be called n times.
+    material: to make n requests fail a slow callee must be called n times. Where it began the excess is undiluted
+    (`_undiluted`); of one that shows as the other symptom nothing is known, which counts a half.
     """
     per_step = np.nan_to_num(excess.per_step)
     scale = excess.scale * excess.requests
@@ -43,11 +55,16 @@ def flow_evidence(excess: Excess, other: Excess, position: int, symptom: Symptom
     flat = 1.0 / _MOST_DEVIATIONS
     changed = np.log(flat) - np.log((1.0 - _SURPRISE) * _normal(deviations) + _SURPRISE * flat)
     changed = np.where(is_possible, changed, np.log(_SURPRISE))
-    both: Floats = np.logaddexp(np.log(1.0 - _SURPRISE) + same, np.log(_SURPRISE) + changed)
-    return np.where(seen, both, 0.0)
+    same += np.log(1.0 - _SURPRISE)
+    changed += np.log(_SURPRISE)
+    dilution = np.log(np.maximum(_undiluted(excess, position, symptom), 1e-300))
+    return Evidence(
+        through=np.where(seen, np.logaddexp(same, changed), 0.0),
+        began=np.where(seen, np.logaddexp(same + dilution, changed + np.log(0.5)), 0.0),
+    )
 
 
-def undiluted(excess: Excess, position: int, symptom: Symptom) -> Floats:
+def _undiluted(excess: Excess, position: int, symptom: Symptom) -> Floats:
     """How undiluted a node's excess is beside the target's, 0..1, a half for the target itself.
 
     A caller's relative excess in latency is a mean of its parts', so at most the greatest of its callees'; of failed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,14 +21,19 @@ class Excess:
     scale: Floats
     requests: Floats
     level: Floats
+    is_significant: bool = False
+    """Whether the target itself left its usual range."""
 
     @property
     def deviations(self) -> Floats:
-        return np.divide(self.per_request, self.scale, out=np.full_like(self.scale, np.nan), where=self.scale > 0)
+        quotient: Floats = np.full_like(self.scale, np.nan)
+        np.divide(self.per_request, self.scale, out=quotient, where=self.scale > 0)
+        return quotient
 
     @property
     def per_step(self) -> Floats:
-        return self.per_request * self.requests
+        product: Floats = self.per_request * self.requests
+        return product
 
 
 def significance_threshold(nodes: int) -> float:
@@ -41,31 +46,37 @@ def excesses(window: Telemetry, normal: Telemetry, target: Target) -> Excess:
 
     Each node's values are averaged with the weights max(y - mean y, 0) and max(mean y - y, 0) of the target's course
     y, and the two averages are subtracted: what was as odd before the target suffered, be it drift of weeks, cancels.
-    Where the target does not move within the window (the fault began before it), the window's mean is compared with
-    the normal median. The same contrast slid over normal operation gives each node's own noise, with whatever
-    autocorrelation and tails it has.
+    Where the target does not move more than usual within the window (the fault began before it), the window's mean is
+    compared with the normal median. The same contrast slid over normal operation gives each node's own noise, with
+    whatever autocorrelation and tails it has; the target's, whose course chose the weights, is judged by contrasts
+    that choose theirs, too.
     """
     position = window.nodes.index(target.node)
     weights = _weights(course_of(window, target))
     within = _excess(window, normal, target.symptom, weights)
     threshold = significance_threshold(len(window.nodes))
-    if weights.any() and not within.deviations[position] < threshold:
-        return within
+    chosen = _robust_scale(_self_chosen(normal.of(target.symptom)[position], len(weights)))
+    if within.per_request[position] >= threshold * max(chosen, within.scale[position]):
+        return replace(within, is_significant=True)
     against = _excess(window, normal, target.symptom, None)
-    return against if against.deviations[position] >= threshold else within
+    if against.deviations[position] >= threshold:
+        return replace(against, is_significant=True)
+    return within
 
 
 def course_of(window: Telemetry, target: Target) -> Floats:
     """The target's course over the window: what the alarm was raised on, else the symptom itself."""
     if target.profile is None:
-        return window.of(target.symptom)[window.nodes.index(target.node)]
+        own: Floats = window.of(target.symptom)[window.nodes.index(target.node)]
+        return own
     return np.asarray(target.profile, dtype=np.float64)
 
 
 def _weights(course: Floats) -> Floats:
     known = ~np.isnan(course)
     centred = np.where(known, course - (course[known].mean() if known.any() else 0.0), 0.0)
-    return centred if np.abs(centred).max(initial=0.0) > 1e-12 * np.abs(course[known]).max(initial=0.0) else 0 * centred
+    is_moving = bool(np.abs(centred).max(initial=0.0) > 1e-12 * np.abs(course[known]).max(initial=0.0))
+    return np.asarray(centred if is_moving else np.zeros(len(course)), dtype=np.float64)
 
 
 def _excess(window: Telemetry, normal: Telemetry, symptom: Symptom, weights: Floats | None) -> Excess:
@@ -82,13 +93,14 @@ def _excess(window: Telemetry, normal: Telemetry, symptom: Symptom, weights: Flo
         noise = _sliding(usual, spread)
     requests = _row_mean(window.requests)
     level = np.where(np.isnan(median), _row_median(values), median)
-    scale = np.fmax(_robust_scale(noise), _floor(symptom, level, normal, requests, spread))
+    scale = np.fmax([_robust_scale(each) for each in noise], _floor(symptom, level, normal, requests, spread))
     return Excess(contrast, scale, np.nan_to_num(requests), level)
 
 
 def _two_sided(weights: Floats) -> Floats:
     up, down = np.clip(weights, 0, None), np.clip(-weights, 0, None)
-    return up / max(up.sum(), 1e-300) - down / max(down.sum(), 1e-300)
+    spread: Floats = up / max(up.sum(), 1e-300) - down / max(down.sum(), 1e-300)
+    return spread
 
 
 def _contrast(values: Floats, weights: Floats) -> Floats:
@@ -111,32 +123,44 @@ def _sliding(values: Floats, spread: Floats) -> Floats:
     return contrasts
 
 
-def _robust_scale(noise: Floats) -> Floats:
+def _self_chosen(usual: Floats, steps: int) -> Floats:
+    """Contrasts of every run of steps by weights from its own course."""
+    if len(usual) < steps:
+        return np.zeros(0)
+    windows = np.lib.stride_tricks.sliding_window_view(usual, steps)
+    centred = windows - windows.mean(axis=1, keepdims=True)
+    up, down = np.clip(centred, 0, None), np.clip(-centred, 0, None)
+    half = np.maximum(up.sum(axis=1), 1e-300)
+    contrasts: Floats = (up * windows).sum(axis=1) / half - (down * windows).sum(axis=1) / half
+    return contrasts
+
+
+def _robust_scale(noise: Floats) -> float:
     """The 90 % quantile of the absolute contrast over that of the normal distribution: unlike the MAD it does not
     collapse where most of the time nothing happens, unlike the standard deviation one past incident does not rule it.
     NaN below ten contrasts."""
-    result = np.full(len(noise), np.nan)
-    for row, each in enumerate(noise):
-        known = np.abs(each[~np.isnan(each)])
-        if len(known) >= 10:
-            result[row] = np.quantile(known, 0.9) / 1.6448536
-    return result
+    known = np.abs(noise[~np.isnan(noise)])
+    return float(np.quantile(known, 0.9) / 1.6448536) if len(known) >= 10 else float("nan")
 
 
 def _floor(symptom: Symptom, level: Floats, normal: Telemetry, requests: Floats, spread: Floats) -> Floats:
-    length = np.sqrt((spread**2).sum())
+    length = float(np.sqrt((spread**2).sum()))
     if symptom == "latency":
-        return _RESOLUTION * np.abs(level) * length
+        resolution: Floats = _RESOLUTION * length * np.abs(level)
+        return resolution
     seen = np.where(np.isnan(normal.failed_share) | np.isnan(normal.requests), 0.0, normal.requests)
     failed = (np.nan_to_num(normal.failed_share) * seen).sum(axis=1)
     rate = (failed + 0.5) / (seen.sum(axis=1) + 1.0)  # Jeffreys: a node that never failed in n requests may still fail
-    return np.sqrt(rate * (1.0 - rate) / np.fmax(requests, 1.0)) * length
+    floor: Floats = np.sqrt(rate * (1.0 - rate) / np.fmax(requests, 1.0)) * length
+    return floor
 
 
 def _row_mean(values: Floats) -> Floats:
     known = ~np.isnan(values)
     size = known.sum(axis=1)
-    return np.divide(np.where(known, values, 0.0).sum(axis=1), size, out=np.full(len(values), np.nan), where=size > 0)
+    total = np.where(known, values, 0.0).sum(axis=1)
+    mean: Floats = np.divide(total, size, out=np.full(len(values), np.nan), where=size > 0)
+    return mean
 
 
 def _row_median(values: Floats) -> Floats:

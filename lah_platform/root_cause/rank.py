@@ -8,12 +8,11 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from lah_platform.root_cause.evidence import flow_evidence, undiluted
-from lah_platform.root_cause.excess import Excess, course_of, excesses, significance_threshold
+from lah_platform.root_cause.evidence import Evidence, flow_evidence
+from lah_platform.root_cause.excess import Excess, course_of, excesses
 from lah_platform.root_cause.model import Bools, Candidate, Floats, Ranking, Target, Telemetry, telemetry
 from lah_platform.root_cause.paths import callees_of, heaviest_paths
 
-_LEAST_DILUTION = 1e-9
 _Path = tuple[str, ...]
 
 
@@ -50,9 +49,7 @@ def _ranking(
     position = now.nodes.index(target.node)
     seen = ~np.isnan(excess.per_step) & (excess.scale > 0)
     evidence = flow_evidence(excess, other, position, target.symptom)
-    through, reached = _through(now, evidence, calls, target.node)
-    dilution = np.log(np.maximum(undiluted(excess, position, target.symptom), _LEAST_DILUTION))
-    plausibility = through + dilution
+    plausibility, reached = _plausibility(now, evidence, calls, target.node)
     is_candidate = seen & np.isfinite(plausibility)
     probability = _softmax(plausibility, is_candidate)
     per_step, deviations = np.nan_to_num(excess.per_step), np.nan_to_num(excess.deviations)
@@ -70,18 +67,20 @@ def _ranking(
         )
         for i in order
     )
-    threshold = significance_threshold(int(seen.sum()))
-    return Ranking(candidates, is_significant=bool(deviations[position] >= threshold))
+    return Ranking(candidates, is_significant=excess.is_significant)
 
 
-def _through(
-    now: Telemetry, evidence: Floats, calls: list[tuple[str, str]] | None, start: str
+def _plausibility(
+    now: Telemetry, evidence: Evidence, calls: list[tuple[str, str]] | None, start: str
 ) -> tuple[Floats, dict[str, _Path]]:
+    """Logarithm of the posterior, up to a constant, and the path; minus infinity where the target does not lead."""
     if calls is None:
-        return evidence, {node: (start, node) if node != start else (start,) for node in now.nodes}
-    paths = heaviest_paths(callees_of(calls, now.nodes), dict(zip(now.nodes, evidence.tolist(), strict=True)), start)
+        return evidence.began, {node: (start, node) if node != start else (start,) for node in now.nodes}
+    weight = dict(zip(now.nodes, evidence.through.tolist(), strict=True))
+    paths = heaviest_paths(callees_of(calls, now.nodes), weight, start)
     total = np.array([paths[node][0] if node in paths else -np.inf for node in now.nodes])
-    return total, {node: path for node, (_, path) in paths.items()}
+    # of the last node count that it began there, and of the target, on every way, only whether it began there
+    return total - evidence.through + evidence.began, {node: path for node, (_, path) in paths.items()}
 
 
 def _softmax(plausibility: Floats, is_candidate: Bools) -> Floats:
