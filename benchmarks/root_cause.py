@@ -17,6 +17,7 @@ from pathlib import Path
 from benchmarks.report import machine, progress, seconds_of
 from benchmarks.root_cause_baselines import METHODS, WITHOUT_GRAPH
 from benchmarks.root_cause_data import Case, Recordings, nezha_cases, petshop_cases, petshop_normal
+from benchmarks.root_cause_links import false_links, link_scores, seconds_of_size
 from benchmarks.root_cause_planted import planted_cases
 from lah_platform.root_cause import rank_root_causes
 
@@ -58,6 +59,7 @@ def main() -> None:
         scores |= _scored("nezha", nezha_cases(asked.data))
     else:
         print(f"PetShop and Nezha left out: {asked.data} does not hold them")
+    scores |= _links(asked.quick)
     _report(scores, as_json=asked.json)
 
 
@@ -78,6 +80,27 @@ def _planted(recordings: dict[str, Recordings], per_node: int) -> Scores:
     plain = planted_cases(recordings, per_node)
     masked = planted_cases(recordings, per_node, is_masked=True)
     return _scored("planted", plain) | _scored("planted_masked", masked)
+
+
+def _links(is_quick: bool) -> Scores:
+    runs = 10 if is_quick else 50
+    progress("links")
+    scores: Scores = {}
+    print(f"\nlagged links, {runs} runs of 20 simulated series      precision   recall")
+    for name, is_confounded in (("links_lead_lag", False), ("links_common_cause", True)):
+        each = link_scores(runs, is_confounded=is_confounded)
+        scores[name] = {"precision": each.precision, "recall": each.recall}
+        print(f"  {name:<28} {each.precision:16.3f} {each.recall:16.3f}")
+    print("  independent series: share of runs with a false link, of pairs linked falsely")
+    for law, (share, pairs) in false_links(runs).items():
+        scores[f"links_independent_{law.replace(' ', '_')}"] = {"false_runs": share, "false_pairs": pairs}
+        print(f"  {law:<28} {share:16.3f} {pairs:16.5f}")
+    scores["links_seconds"] = {}
+    for size in (500, 1000, 2000):
+        progress(f"links among {size} series")
+        scores["links_seconds"][f"series_{size}"] = seconds_of_size(size)
+        print(f"  {size:>5} x {size} series of six weeks {scores['links_seconds'][f'series_{size}']:10.2f} s")
+    return scores
 
 
 def _scored(title: str, cases: Sequence[Case]) -> Scores:
