@@ -26,7 +26,7 @@ def correlate(inputs: CorrelationInputs, config: CorrelationConfig = DEFAULT) ->
         "temporal": temporal_correlations(inputs.points, config),
         "pattern_match": pattern_matches(inputs.events, covered, config),
         "anomaly": anomaly_clusters(inputs.anomalies, covered, config),
-        "cost_impact": cost_impacts(inputs.anomalies, covered, config),
+        "cost_impact": cost_impacts(inputs.anomalies, inputs.points, covered, config),
         "security_incident": security_incidents(inputs.events, inputs.anomalies, covered, config),
         "performance_degradation": performance_degradations(inputs.anomalies, covered, config),
         "compliance_cascade": compliance_cascades(inputs.events, covered, config),

@@ -23,6 +23,8 @@ CorrelationType = Literal[
     "compliance_cascade",
 ]
 
+Evidence = Mapping[str, float | str | None]
+
 _NAMESPACE = uuid5(NAMESPACE_URL, "urn:lah:correlation")
 
 
@@ -50,7 +52,7 @@ class Correlation:
     confidence: float
     explanation: str
     members: tuple[Member, ...]
-    evidence: Mapping[str, float | str | None] = field(default_factory=dict)
+    evidence: Evidence = field(default_factory=dict)
     """What it rests on, by names that end in their unit; what is in it is stated by each method."""
 
     def __post_init__(self) -> None:
