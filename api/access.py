@@ -56,6 +56,8 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("GET", "/api/v1/watermarks"): "metrics:read",
         ("GET", "/api/v1/anomalies"): "signals:read",
         ("GET", "/api/v1/correlations"): "signals:read",
+        ("GET", "/api/v1/incidents"): "signals:read",
+        ("GET", "/api/v1/incidents/{incident_id}"): "signals:read",
         ("GET", "/api/v1/forecasts"): "signals:read",
         ("GET", "/api/v1/costs"): "costs:read",
         ("GET", "/api/v1/reports"): "reports:read",

@@ -4,9 +4,10 @@ from typing import Any, Final
 
 from lah_platform.events.examples import example_envelope, flat_example, nested_example
 
-__all__ = ["BACKFILL", "BACKFILL_ID", "BATCH", "EVENTS", "EVENT_ID", "REPORT_ID"]
+__all__ = ["BACKFILL", "BACKFILL_ID", "BATCH", "EVENTS", "EVENT_ID", "INCIDENT_ID", "REPORT_ID"]
 
 EVENT_ID: Final[str] = example_envelope("latency")["event_id"]
+INCIDENT_ID: Final = "7d0a52c4-5d0f-5c8e-9a52-1f5f8f0f6b11"
 REPORT_ID: Final = "3e0b3c35-95f7-4ef5-9f27-0d1a5c8f3f10"
 BACKFILL_ID: Final = "7b0fd1a4-4d5c-4c36-8a0a-6f1f6f0f9b22"
 

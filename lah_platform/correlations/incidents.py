@@ -33,8 +33,9 @@ def security_incidents(
     The first event is the root_cause, further events contribute, anomalies are effects. One event is an incident
     only when anomalies follow it.
     Strength: the worst severity (warning 1/3, error 2/3, critical 1). Confidence: 1 where a parent or a correlation id
-    ties two events; else 1 minus the chance that as many events of these series, or as many anomalies, fall into the window at
-    their rate over the period, times the number of events tried as a first one; reported from `min_confidence`.
+    ties two events; else 1 minus the chance that as many events of these series, or as many anomalies, fall into the
+    window at their rate over the period, times the number of events tried as a first one; reported from
+    `min_confidence`.
     """
     severe = events.filter(
         pl.col("event_type") == "security", ~pl.col("severity").cast(pl.Utf8).is_in(["debug", "info"])

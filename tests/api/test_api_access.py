@@ -8,11 +8,11 @@ from fastapi import FastAPI
 
 from api.access import PUBLIC, ROLES, ROUTES, check_declared
 from api.app import create_app
-from api.examples import BACKFILL, BACKFILL_ID, EVENT_ID, EVENTS, REPORT_ID
+from api.examples import BACKFILL, BACKFILL_ID, EVENT_ID, EVENTS, INCIDENT_ID, REPORT_ID
 from lah_platform.stores.keys import EVERY_TENANT, create_key, revoke_key
 from lah_platform.stores.postgres import connect
 
-_IDS = {"{event_id}": EVENT_ID, "{report_id}": REPORT_ID, "{request_id}": BACKFILL_ID}
+_IDS = {"{event_id}": EVENT_ID, "{incident_id}": INCIDENT_ID, "{report_id}": REPORT_ID, "{request_id}": BACKFILL_ID}
 _BODIES: dict[str, Any] = {
     "/api/v1/events": EVENTS["flat spelling"],
     "/api/v1/events/batch": [EVENTS["flat spelling"]],

@@ -24,6 +24,8 @@ GET /api/v1/dead-letters: 200
 GET /api/v1/events/{event_id}: 200
 GET /api/v1/events: 200
 GET /api/v1/forecasts: 200
+GET /api/v1/incidents/{incident_id}: 200
+GET /api/v1/incidents: 200
 GET /api/v1/metrics: 200
 GET /api/v1/reports/{report_id}: 200
 GET /api/v1/reports: 200

@@ -260,6 +260,7 @@ def correlation(name: str, at: datetime, *, explanation: str = "together") -> Co
         confidence=0.95,
         explanation=explanation,
         members=members,
+        evidence={"lag_seconds": 3600.0, "drivers": "tokens", "nothing": None},
     )
 
 
@@ -327,6 +328,7 @@ def test_linked_events_and_anomalies_are_what_correlating_takes(connection: Conn
         "parent_event_id": None,
         "series_id": series_id,
         "resource": "db",
+        "source_module": events["source_module"][0],
     }
     points = read_points(connection, "1h", "count", ["events"], START, START + DAY)
     report = correlate(CorrelationInputs(events, read_anomalies(connection, START, START + DAY), points))
