@@ -60,25 +60,52 @@ def telemetry(slow_model: str = "gpt-4", tenant: str = "acme", seconds: float = 
     return pl.concat(rows).with_columns(pl.col("at").cast(TIME))
 
 
-def anomaly(name: str, service: str, model: str, *, metric: str = "latency_ms", impact: str = "high", tenant: str = "acme",
-            hours: float = 2.0, deviation: float = 9.0) -> dict[str, object]:  # fmt: skip
+def anomaly(
+    name: str,
+    service: str,
+    model: str,
+    *,
+    metric: str = "latency_ms",
+    impact: str = "high",
+    tenant: str = "acme",
+    hours: float = 2.0,
+    deviation: float = 9.0,
+) -> dict[str, object]:
     begin = START + STEP * SLOW.start
     return {
-        "anomaly_id": name, "tenant": tenant, "series_id": sum(map(ord, name)), "metric": metric,
-        "anomaly_type": "spike", "started_at": begin, "ended_at": begin + hours * HOUR, "deviation": deviation,
-        "impact": impact, "explanation": f"{metric} of {service} is high", "model": model, "service": service,
+        "anomaly_id": name,
+        "tenant": tenant,
+        "series_id": sum(map(ord, name)),
+        "metric": metric,
+        "anomaly_type": "spike",
+        "started_at": begin,
+        "ended_at": begin + hours * HOUR,
+        "deviation": deviation,
+        "impact": impact,
+        "explanation": f"{metric} of {service} is high",
+        "model": model,
+        "service": service,
         "team": f"team {service}",
-    }  # fmt: skip
+    }
 
 
-def correlation(kind: str, ids: list[str], *, member_type: str = "anomaly", evidence: Evidence | None = None,
-                tenant: str = "acme") -> Correlation:  # fmt: skip
+def correlation(
+    kind: str, ids: list[str], *, member_type: str = "anomaly", evidence: Evidence | None = None, tenant: str = "acme"
+) -> Correlation:
     begin = START + STEP * SLOW.start
     members = tuple(Member("related", member_type, each, "", begin) for each in ids)  # type: ignore[arg-type]
     return Correlation(
-        correlation_id(kind, tenant, members), tenant, kind, begin, begin + HOUR, 0.9, 0.95, f"A {kind}.", members,  # type: ignore[arg-type]
+        correlation_id(kind, tenant, members),
+        tenant,
+        kind,
+        begin,
+        begin + HOUR,
+        0.9,
+        0.95,
+        f"A {kind}.",
+        members,  # type: ignore[arg-type]
         evidence or {},
-    )  # fmt: skip
+    )
 
 
 def told(
@@ -167,9 +194,16 @@ def test_who_calls_whom_comes_from_spans_operations_dimensions_and_last_from_lin
     )
     series = pl.DataFrame({"series_id": [1, 2], "service": ["web", "batch"], "model": ["", ""]})
     link = Correlation(
-        uuid5(UUID(int=0), "l"), "acme", "temporal", at, at + HOUR, 0.9, 0.9, "Leads.",
+        uuid5(UUID(int=0), "l"),
+        "acme",
+        "temporal",
+        at,
+        at + HOUR,
+        0.9,
+        0.9,
+        "Leads.",
         (Member("contributor", "series", "2", "latency_ms", at), Member("effect", "series", "1", "latency_ms", at)),
-    )  # fmt: skip
+    )
     served = telemetry().select("tenant", "at", "service", "model", "requests", "latency", "failed_share").head(3)
     assert dependencies(served, spans, [link], series) == [
         ("service chat", "model gpt-4"),
@@ -182,10 +216,15 @@ def test_who_calls_whom_comes_from_spans_operations_dimensions_and_last_from_lin
 def test_a_components_latency_is_the_mean_of_its_requests() -> None:
     rows = pl.DataFrame(
         {
-            "tenant": "acme", "at": [START] * 3, "service": ["chat", "chat", "mail"], "model": ["gpt-4", "haiku", "haiku"],
-            "requests": [1.0, 3.0, 4.0], "latency": [4.0, 0.0, None], "failed_share": [0.5, None, 0.25],
+            "tenant": "acme",
+            "at": [START] * 3,
+            "service": ["chat", "chat", "mail"],
+            "model": ["gpt-4", "haiku", "haiku"],
+            "requests": [1.0, 3.0, 4.0],
+            "latency": [4.0, 0.0, None],
+            "failed_share": [0.5, None, 0.25],
         }
-    )  # fmt: skip
+    )
     found = {row["node"]: row for row in node_telemetry(rows).iter_rows(named=True)}
     assert found["service chat"]["latency"] == pytest.approx(1.0)
     assert found["service chat"]["failed_share"] == pytest.approx(0.5)

@@ -332,8 +332,8 @@ def test_linked_events_and_anomalies_are_what_correlating_takes(connection: Conn
     }
     points = read_points(connection, "1h", "count", ["events"], START, START + DAY)
     report = correlate(CorrelationInputs(events, read_anomalies(connection, START, START + DAY), points))
-    assert [each.correlation_type for each in report] == ["causal_chain"]
-    assert save_correlations(connection, *report) == 1
+    assert [each.correlation_type for each in report] == ["causal_chain", "compliance_cascade"]
+    assert save_correlations(connection, *report) == 2
 
 
 @pytest.mark.parametrize(
