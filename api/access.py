@@ -61,6 +61,8 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("GET", "/api/v1/anomalies"): "signals:read",
         ("POST", "/api/v1/anomalies/{anomaly_id}/dismiss"): "anomalies:dismiss",
         ("GET", "/api/v1/correlations"): "signals:read",
+        ("GET", "/api/v1/incidents"): "signals:read",
+        ("GET", "/api/v1/incidents/{incident_id}"): "signals:read",
         ("GET", "/api/v1/forecasts"): "signals:read",
         ("GET", "/api/v1/forecasts/models"): "signals:read",
         ("GET", "/api/v1/forecasts/outlook"): "signals:read",

@@ -11,6 +11,7 @@ __all__ = [
     "BATCH",
     "EVENTS",
     "EVENT_ID",
+    "INCIDENT_ID",
     "KEY",
     "KEY_ID",
     "REPORT_ID",
@@ -19,6 +20,7 @@ __all__ = [
 ]
 
 EVENT_ID: Final[str] = example_envelope("latency")["event_id"]
+INCIDENT_ID: Final = "7d0a52c4-5d0f-5c8e-9a52-1f5f8f0f6b11"
 REPORT_ID: Final = "3e0b3c35-95f7-4ef5-9f27-0d1a5c8f3f10"
 KEY_ID: Final = "0123456789ab"
 ANOMALY_ID: Final = "fd84ffeb-39a4-5459-93e5-d12c2ad78f20"

@@ -22,6 +22,8 @@ __all__ = [
     "Forecast",
     "ForecastModel",
     "ForecastOutlook",
+    "Incident",
+    "IncidentDetail",
     "ItemAnswer",
     "MetricPage",
     "MetricRow",
@@ -262,7 +264,73 @@ class Correlation(BaseModel):
     confidence: float
     explanation: str
     detected_at: datetime
+    evidence: dict[str, float | str | None] = Field(description="What it rests on, by names that end in their unit.")
     members: list[CorrelationMember]
+
+
+class Incident(BaseModel):
+    """Something that went wrong, in one line."""
+
+    incident_id: UUID
+    tenant: str
+    title: str
+    severity: str
+    is_open: bool
+    started_at: datetime
+    ended_at: datetime
+    root_cause: str | None = Field(description="The component it most likely started in; null: nothing can be said.")
+    root_cause_confidence: float | None = Field(description="Posterior probability of that.")
+    cost_usd: Usd | None = Field(description="What it cost beyond the usual.")
+    detected_at: datetime
+
+
+class IncidentCandidate(BaseModel):
+    """A component where it may have started."""
+
+    node: str
+    confidence: float
+    path: list[str] = Field(description="From what hurts down to it.")
+    explained_share: float = Field(description="Its excess over that of what hurts, at most 1.")
+    excess_per_step: float = Field(description="Beyond the usual in five minutes, in `unit`.")
+    unit: str
+    deviations: float = Field(description="Robust standard deviations of that.")
+    onset: datetime | None
+
+
+class IncidentWhere(BaseModel):
+    """Where it started."""
+
+    hurt: str | None = Field(None, description="The component whose suffering was traced.")
+    symptom: str | None = None
+    is_significant: bool = Field(False, description="Whether that component left its usual range.")
+    why_none: str | None = Field(None, description="Why there is no candidate.")
+    candidates: list[IncidentCandidate]
+
+
+class IncidentStory(BaseModel):
+    """What happened, told in order."""
+
+    what: list[str]
+    since: datetime
+    until: datetime
+    where: IncidentWhere
+    hurts: dict[str, list[str]] = Field(description="Services, models and teams.")
+    costs: dict[str, float | None] = Field(description="USD beyond the usual; of more and of dearer tokens.")
+    next: list[str] = Field(description="What to look at, in order.")
+
+
+class IncidentMember(BaseModel):
+    """An anomaly or a correlation that is part of it."""
+
+    member_type: str
+    member_id: str
+
+
+class IncidentDetail(Incident):
+    """An incident with its story and what it is made of."""
+
+    story: IncidentStory
+    members: list[IncidentMember]
 
 
 class Forecast(SeriesDimensions):

@@ -32,7 +32,7 @@ and what to do next. A parameter that is not documented is refused.
 _TAGS: Final = (
     ("events", "Submitting events, and reading them back."),
     ("tables", "What is made from events: rollups and costs."),
-    ("signals", "Anomalies, forecasts and correlations."),
+    ("signals", "Anomalies, forecasts, correlations and incidents."),
     ("evidence", "Reports, verdicts of checks, and what could not be stored."),
     ("keys", "API keys: made, rotated and revoked."),
     ("operations", "Recomputing, monitoring, and this document."),

@@ -22,6 +22,7 @@ __all__ = [
     "AnomalyFilter",
     "CheckFilter",
     "CorrelationFilter",
+    "IncidentFilter",
     "CostFilter",
     "Day",
     "DeadLetterFilter",
@@ -257,6 +258,20 @@ class CorrelationFilter(TimeRange):
     ) = Field(None, description="Type of correlation.", examples=["causal_chain"])
     min_strength: float = Field(0, ge=0, le=1, description="At least this strength.", examples=[0.1])
     min_confidence: float = Field(0, ge=0, le=1, description="At least this confidence.")
+
+
+class IncidentFilter(TimeRange):
+    """Which incidents, by when they started."""
+
+    severity: Literal["negligible", "low", "medium", "high", "critical"] | None = Field(
+        None, description="This severity or a higher one.", examples=["low"]
+    )
+    is_open: bool | None = Field(None, description="Whether it goes on.")
+
+    @property
+    def severities(self) -> Sequence[str] | None:
+        """The severities asked for."""
+        return list(IMPACTS[IMPACTS.index(self.severity) :]) if self.severity else None
 
 
 class CostFilter(Paging, Dimensions):

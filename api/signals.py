@@ -1,4 +1,4 @@
-"""Reading what was found out: anomalies, correlations, forecasts; and saying that an anomaly was nothing."""
+"""Reading what was found out: anomalies, correlations, incidents, forecasts; and saying that an anomaly was nothing."""
 
 from datetime import timedelta
 from typing import Annotated, Any, Final
@@ -8,14 +8,15 @@ from fastapi import Depends, FastAPI, Path, Query
 
 from api import outlooks
 from api.access import Caller
-from api.examples import ANOMALY_ID
+from api.examples import ANOMALY_ID, INCIDENT_ID
 from api.lists import read_page
-from api.models import Anomaly, Correlation, Dismissal, Forecast, RangePage
-from api.parameters import AnomalyFilter, CorrelationFilter, ForecastFilter, within
+from api.models import Anomaly, Correlation, Dismissal, Forecast, Incident, IncidentDetail, RangePage
+from api.parameters import AnomalyFilter, CorrelationFilter, ForecastFilter, IncidentFilter, within
 from api.problems import Problem
 from api.services import Services, services_of
 from lah_platform.forecasts.what_if import factor_of
 from lah_platform.stores.anomaly_feedback import dismiss
+from lah_platform.stores.serving import row
 
 __all__ = ["add_routes"]
 
@@ -81,6 +82,37 @@ def list_correlations(
     return {"items": page.rows, "next_cursor": page.next_cursor, "from": span.from_, "to": span.to}
 
 
+def list_incidents(
+    caller: Caller, services: Annotated[Services, Depends(services_of)], asked: Annotated[IncidentFilter, Query()]
+) -> dict[str, Any]:
+    """Incidents that started in the range, newest first, in a line each; the last 30 days by default."""
+    span = within(asked, services.clock(), _LOOKBACK)
+    page = read_page(
+        services,
+        "incidents",
+        caller,
+        asked,
+        from_=span.from_,
+        to=span.to,
+        severity=asked.severities,
+        is_open=asked.is_open,
+    )
+    return {"items": page.rows, "next_cursor": page.next_cursor, "from": span.from_, "to": span.to}
+
+
+def get_incident(
+    caller: Caller,
+    services: Annotated[Services, Depends(services_of)],
+    incident_id: Annotated[UUID, Path(description="The incident's id.", examples=[INCIDENT_ID])],
+) -> dict[str, Any]:
+    """One incident's story: what, since when, where it started, whom it hurts, what it costs, what to look at next."""
+    with services.pool.connection() as connection:
+        found = row(connection, "incident", tenant=caller.tenant, incident_id=incident_id)
+    if found is None:
+        raise Problem("not-found", f"There is no incident {incident_id}", field="incident_id", advice="List them first")
+    return found
+
+
 def list_forecasts(
     caller: Caller, services: Annotated[Services, Depends(services_of)], asked: Annotated[ForecastFilter, Query()]
 ) -> dict[str, Any]:
@@ -102,15 +134,15 @@ def list_forecasts(
         method=asked.method,
         every_origin=asked.origins == "all",
     )
-    for row in page.rows:
-        factor = factor_of(row["metric"], growth=asked.growth, price=asked.price)
+    for each in page.rows:
+        factor = factor_of(each["metric"], growth=asked.growth, price=asked.price)
         for amount in ("value", "lower", "upper", "lower_80", "upper_80"):
-            row[amount] = None if row[amount] is None else row[amount] * factor
+            each[amount] = None if each[amount] is None else each[amount] * factor
     return {"items": page.rows, "next_cursor": page.next_cursor, "from": span.from_, "to": span.to}
 
 
 def add_routes(app: FastAPI) -> None:
-    """Anomalies, correlations and forecasts."""
+    """Anomalies, correlations, incidents and forecasts."""
     app.add_api_route(
         "/api/v1/anomalies", list_anomalies, methods=["GET"], tags=["signals"], response_model=RangePage[Anomaly]
     )
@@ -127,6 +159,16 @@ def add_routes(app: FastAPI) -> None:
         methods=["GET"],
         tags=["signals"],
         response_model=RangePage[Correlation],
+    )
+    app.add_api_route(
+        "/api/v1/incidents", list_incidents, methods=["GET"], tags=["signals"], response_model=RangePage[Incident]
+    )
+    app.add_api_route(
+        "/api/v1/incidents/{incident_id}",
+        get_incident,
+        methods=["GET"],
+        tags=["signals"],
+        response_model=IncidentDetail,
     )
     app.add_api_route(
         "/api/v1/forecasts", list_forecasts, methods=["GET"], tags=["signals"], response_model=RangePage[Forecast]

@@ -29,6 +29,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
             signals.anomalies,
             signals.forecasts,
             signals.correlations,
+            signals.incidents,
             reports.compliance_report,
         ],
         asset_checks=[*checks.CHECKS, *failed_days.FAILED_DAY_CHECKS.values()],

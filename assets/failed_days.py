@@ -11,7 +11,8 @@ __all__ = ["CHECK_NAME", "FAILED_DAY_CHECKS", "failed_days", "verdict_of"]
 
 CHECK_NAME = "no_failed_days"
 _LOOK_BACK_DAYS = 60
-_TABLES = ("rollup_1m", "cost_daily", "anomalies", "correlations")  # the windows fail together: one stands for all
+# the windows fail together: one stands for all
+_TABLES = ("rollup_1m", "cost_daily", "anomalies", "correlations", "incidents")
 
 
 def failed_days(instance: dg.DagsterInstance, table: str) -> list[str]:

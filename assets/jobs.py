@@ -16,7 +16,7 @@ from lah_platform.stores.archive import due_days
 __all__ = ["JOBS", "SCHEDULES", "maintenance"]
 
 _WINDOWS = [window.table for window in WINDOWS]
-_DAILY_TABLES = ["cost_daily", "anomalies", "correlations"]
+_DAILY_TABLES = ["cost_daily", "anomalies", "correlations", "incidents"]
 _DAY = timedelta(days=1)
 
 

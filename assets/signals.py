@@ -15,11 +15,13 @@ from lah_platform.anomalies.detect import detect
 from lah_platform.anomalies.feedback import lowered, outside_maintenance, told_once
 from lah_platform.correlations.correlate import correlate
 from lah_platform.correlations.model import CorrelationInputs
+from lah_platform.incidents import tell_incidents
 from lah_platform.rollups.windows import window
 from lah_platform.stores import anomaly_feedback, signals
+from lah_platform.stores import incidents as stored_incidents
 from lah_platform.stores.cold_events import refuse_cold_days
 
-__all__ = ["MEASURES", "anomalies", "correlations", "forecasts"]
+__all__ = ["MEASURES", "anomalies", "correlations", "forecasts", "incidents"]
 
 _WINDOW = "1h"
 _STEP = timedelta(hours=1)
@@ -75,6 +77,14 @@ _CORRELATIONS = table_spec(
     "correlations",
     "Eight types of correlation between events, anomalies and series, with roles, strength and confidence.",
     deps=["events", "rollup_1h", "anomalies"],
+    partitions_def=DAILY,
+    **_SIGNAL,
+)
+
+_INCIDENTS = table_spec(
+    "incidents",
+    "Anomalies and correlations told as one story: what, since when, where it started, whom it hurts, what it costs.",
+    deps=["correlations", "anomalies", "rollup_5m", "events"],
     partitions_def=DAILY,
     **_SIGNAL,
 )
@@ -154,6 +164,20 @@ def correlations(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeR
             connection, report.correlations, period_from=start, period_to=end, detected_at=datetime.now(UTC)
         )
     return _result(rows, until, started, skipped_pairs=report.skipped_pairs, left_out=str(dict(report.left_out)))
+
+
+@dg.multi_asset(name="tell_incidents", specs=[_INCIDENTS], backfill_policy=dg.BackfillPolicy.single_run())
+def incidents(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Tell what happened in the run's days, and replace the incidents that touch them."""
+    start, end = period_of(context)
+    until, started = _complete_until(end), time.monotonic()
+    with hub.connection() as connection:
+        refuse_cold_days(connection, start.date(), days_of(context)[1], what="incidents")
+        inputs = stored_incidents.read_incident_inputs(connection, start - _LONGEST_EPISODE, end, until)
+        rows = stored_incidents.write_incidents(
+            connection, tell_incidents(inputs), period_from=start, period_to=end, detected_at=datetime.now(UTC)
+        )
+    return _result(rows, until, started)
 
 
 class ForecastConfig(dg.Config):

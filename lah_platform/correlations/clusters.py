@@ -79,4 +79,5 @@ def _correlation(tenant: str, cluster: Sequence[AnomalyRow], confidence: float, 
             f"began together; {first.metric} of series {first.series_id} comes first in the list."
         ),
         members=members[:max_members],
+        evidence={"anomalies": len(cluster), "series": series, "metrics": ", ".join(metrics)},
     )

@@ -11,7 +11,8 @@ class CorrelationConfig:
     """Limits keep the work of one call linear in the number of tenants; what they leave out is counted."""
 
     false_positive_rate: float = 0.05
-    """Chance, per tenant and call, that temporal (or pattern_match) reports anything among unrelated series."""
+    """Expected share of false ones among the temporal links (or pattern_match sequences) of a tenant and call; where
+    nothing is related, the chance of reporting anything."""
     min_confidence: float = 0.9
     """Least confidence of what rests on coincidence in time."""
     max_lag_hours: int = 12
@@ -21,10 +22,15 @@ class CorrelationConfig:
     """Only the last six weeks are compared."""
     min_strength: float = 0.3
     """Weaker temporal correlations are not worth a person's attention, however significant."""
-    shape_hours: int = 48
-    min_similarity: float = 0.8
-    max_series: int = 200
-    """Series compared per tenant: 19,900 pairs of six weeks took 1 s of a busy core."""
+    sequence_window: timedelta = timedelta(minutes=10)
+    """Longest wait from one event of a sequence to the next."""
+    min_occurrences: int = 5
+    max_kinds: int = 100
+    """Kinds of events per tenant that sequences are looked for among, the most frequent ones."""
+    max_series: int = 2000
+    """Series compared per tenant: `python -m benchmarks.root_cause` has what their two million pairs take."""
+    max_candidates: int = 10_000
+    """Pairs per tenant judged after screening, the strongest ones."""
     max_anomalies: int = 2000
     """Anomalies looked at per tenant, the latest ones."""
     max_events: int = 2000
@@ -47,8 +53,8 @@ class CorrelationConfig:
             or self.max_lag_hours < 0
         ):
             raise ValueError("limits must be at least 2 and max_lag_hours not negative")
-        if not 24 <= self.shape_hours <= self.min_hours <= self.max_hours:
-            raise ValueError("24 <= shape_hours <= min_hours <= max_hours must hold")
+        if not 24 <= self.min_hours <= self.max_hours:
+            raise ValueError("24 <= min_hours <= max_hours must hold")
 
 
 DEFAULT = CorrelationConfig()

@@ -9,7 +9,7 @@ from lah_platform.correlations.evidence import check_inputs, covered_seconds
 from lah_platform.correlations.impacts import cost_impacts, performance_degradations
 from lah_platform.correlations.incidents import compliance_cascades, security_incidents
 from lah_platform.correlations.model import CorrelationInputs, CorrelationReport
-from lah_platform.correlations.shapes import pattern_matches
+from lah_platform.correlations.sequences import pattern_matches
 from lah_platform.correlations.temporal import temporal_correlations
 
 
@@ -24,9 +24,9 @@ def correlate(inputs: CorrelationInputs, config: CorrelationConfig = DEFAULT) ->
     found = {
         "causal_chain": causal_chains(inputs.events, config),
         "temporal": temporal_correlations(inputs.points, config),
-        "pattern_match": pattern_matches(inputs.points, config),
+        "pattern_match": pattern_matches(inputs.events, covered, config),
         "anomaly": anomaly_clusters(inputs.anomalies, covered, config),
-        "cost_impact": cost_impacts(inputs.anomalies, covered, config),
+        "cost_impact": cost_impacts(inputs.anomalies, inputs.points, covered, config),
         "security_incident": security_incidents(inputs.events, inputs.anomalies, covered, config),
         "performance_degradation": performance_degradations(inputs.anomalies, covered, config),
         "compliance_cascade": compliance_cascades(inputs.events, covered, config),

@@ -50,6 +50,7 @@ class EventRow:
     parent_event_id: str | None
     series_id: int | None
     resource: str | None
+    module: str
 
     def member(self, role: Role) -> Member:
         return Member(role, "event", self.event_id, "", self.ts)
@@ -86,11 +87,12 @@ def check_inputs(inputs: CorrelationInputs) -> None:
 
 def events_by_tenant(events: pl.DataFrame) -> Iterator[tuple[str, list[EventRow]]]:
     """Events of each tenant by time; an id stored under two times counts once, at its earliest."""
-    if "resource" not in events.columns:
-        events = events.with_columns(pl.lit(None, pl.Utf8).alias("resource"))
+    for optional in ("resource", "source_module"):
+        if optional not in events.columns:
+            events = events.with_columns(pl.lit(None, pl.Utf8).alias(optional))
     rank = {name: position for position, name in enumerate(SEVERITIES)}
     frame = (
-        events.select(*_EVENT_COLUMNS, "resource")
+        events.select(*_EVENT_COLUMNS, "resource", module=pl.coalesce("source_module", "event_type"))
         .with_columns(
             pl.col("event_id", "correlation_id", "parent_event_id").cast(pl.Utf8),
             pl.col("ts").dt.convert_time_zone("UTC"),

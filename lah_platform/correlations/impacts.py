@@ -11,7 +11,16 @@ import polars as pl
 from lah_platform.correlations.coincidence import chance_of_meeting, distinct_episodes, do_meet, overlap_share
 from lah_platform.correlations.config import CorrelationConfig
 from lah_platform.correlations.evidence import AnomalyRow, anomalies_by_tenant, first_movers
-from lah_platform.correlations.model import Correlation, CorrelationType, Found, Role, correlation_id, strongest
+from lah_platform.correlations.excess_cost import CostBook
+from lah_platform.correlations.model import (
+    Correlation,
+    CorrelationType,
+    Evidence,
+    Found,
+    Role,
+    correlation_id,
+    strongest,
+)
 
 _LATENCY = frozenset({"latency_ms", "ttft_ms"})
 _TRAFFIC = frozenset(
@@ -19,15 +28,19 @@ _TRAFFIC = frozenset(
 )
 
 
-def cost_impacts(anomalies: pl.DataFrame, covered: float, config: CorrelationConfig) -> Found:
-    """A cost anomaly (cost_usd) with overlapping token or traffic anomalies of the same model and direction.
+def cost_impacts(anomalies: pl.DataFrame, points: pl.DataFrame, covered: float, config: CorrelationConfig) -> Found:
+    """A cost anomaly (cost_usd) with overlapping anomalies of the same model that can have caused it: tokens or traffic
+    in the same direction; where the cost rose also slower answers and failures (waiting and trying again).
 
     The cost is the effect; what began no later contributed to it, what began later is related.
+    Evidence: what the episode cost beyond the usual in USD, of that for more tokens and for dearer ones (a lost cache,
+    another model), and its drivers (`excess_cost`).
     Strength: mean share of the shorter episode covered by the overlap. Confidence: 1 minus the chance that as many
     of the model's token and traffic episodes would meet the cost anomaly if they were thrown at random over the
     period; reported from `min_confidence`.
     """
-    return _meetings(anomalies, covered, config, _Rule("cost_impact", _is_cost, _drives_cost, _cost_roles, _tell_cost))
+    rule = _Rule("cost_impact", _is_cost, _drives_cost, _cost_roles, _tell_cost, _cost_evidence(CostBook(points)))
+    return _meetings(anomalies, covered, config, rule)
 
 
 def performance_degradations(anomalies: pl.DataFrame, covered: float, config: CorrelationConfig) -> Found:
@@ -36,7 +49,9 @@ def performance_degradations(anomalies: pl.DataFrame, covered: float, config: Co
     A single first mover is a contributor, what began later an effect, what began together is related.
     Strength and confidence as for cost_impact, over the model's throughput and failure episodes.
     """
-    rule = _Rule("performance_degradation", _is_slow, _is_load_or_failure, first_movers, _tell_degradation)
+    rule = _Rule(
+        "performance_degradation", _is_slow, _is_load_or_failure, first_movers, _tell_degradation, _first_mover
+    )
     return _meetings(anomalies, covered, config, rule)
 
 
@@ -46,7 +61,8 @@ class _Rule:
     is_subject: Callable[[AnomalyRow], bool]
     is_companion: Callable[[AnomalyRow, AnomalyRow], bool]
     roles: Callable[[Sequence[AnomalyRow]], list[Role]]
-    tell: Callable[[Sequence[AnomalyRow]], str]
+    tell: Callable[[Sequence[AnomalyRow], Evidence], str]
+    evidence: Callable[[str, Sequence[AnomalyRow]], Evidence]
 
 
 def _meetings(anomalies: pl.DataFrame, covered: float, config: CorrelationConfig, rule: _Rule) -> Found:
@@ -92,7 +108,7 @@ def _of_model(
         ]
         told.update(row.anomaly_id for row in again)
         group = [subject, *again, *met]
-        roles = rule.roles(group)
+        roles, evidence = rule.roles(group), rule.evidence(tenant, group)
         members = tuple(row.member(role) for row, role in zip(group, roles, strict=True))
         found.append(
             Correlation(
@@ -103,8 +119,9 @@ def _of_model(
                 ended_at=max(row.ended_at for row in group),
                 strength=sum(overlap_share(subject, row) for row in met) / len(met),
                 confidence=1.0 - chance,
-                explanation=rule.tell(group),
+                explanation=rule.tell(group, evidence),
                 members=members[: config.max_members],
+                evidence=evidence,
             )
         )
     return found
@@ -115,8 +132,9 @@ def _is_cost(row: AnomalyRow) -> bool:
 
 
 def _drives_cost(cost: AnomalyRow, row: AnomalyRow) -> bool:
-    is_traffic = row.metric in _TRAFFIC or row.anomaly_type == "frequency_anomaly"
-    return is_traffic and row.deviation * cost.deviation > 0
+    if row.metric in _TRAFFIC or row.anomaly_type == "frequency_anomaly":
+        return row.deviation * cost.deviation > 0
+    return cost.deviation > 0 and (_is_slow(row) or row.metric == "failed_requests") and row.deviation > 0
 
 
 def _cost_roles(group: Sequence[AnomalyRow]) -> list[Role]:
@@ -127,11 +145,30 @@ def _cost_roles(group: Sequence[AnomalyRow]) -> list[Role]:
     ]
 
 
-def _tell_cost(group: Sequence[AnomalyRow]) -> str:
+def _cost_evidence(book: CostBook) -> Callable[[str, Sequence[AnomalyRow]], Evidence]:
+    def evidence(tenant: str, group: Sequence[AnomalyRow]) -> Evidence:
+        costs = [row for row in group if _is_cost(row)]
+        start, end = min(row.started_at for row in costs), max(row.ended_at for row in costs)
+        excess = book.excess(tenant, group[0].model, start, end)
+        drivers = ", ".join(sorted({_named(row) for row in group if not _is_cost(row)}))
+        if excess is None:
+            return {"drivers": drivers}
+        return {
+            "drivers": drivers,
+            "cost_usd": excess.usd,
+            "volume_usd": excess.volume_usd,
+            "rate_usd": excess.rate_usd,
+        }
+
+    return evidence
+
+
+def _tell_cost(group: Sequence[AnomalyRow], evidence: Evidence) -> str:
     cost = group[0]
-    drivers = sorted({_named(row) for row in group if not _is_cost(row)})
     verb = "rose" if cost.deviation > 0 else "fell"
-    return f"cost_usd of {cost.model} {verb} together with {', '.join(drivers)}."
+    usd = evidence.get("cost_usd")
+    amount = f", {abs(float(usd)):.2f} USD {'over' if float(usd) > 0 else 'under'} the usual" if usd is not None else ""
+    return f"cost_usd of {cost.model} {verb} together with {evidence['drivers']}{amount}."
 
 
 def _is_slow(row: AnomalyRow) -> bool:
@@ -146,7 +183,19 @@ def _is_load_or_failure(_: AnomalyRow, row: AnomalyRow) -> bool:
     return row.metric in ("requests_per_second", "total_requests") or row.anomaly_type == "frequency_anomaly"
 
 
-def _tell_degradation(group: Sequence[AnomalyRow]) -> str:
+def _first_mover(_: str, group: Sequence[AnomalyRow]) -> Evidence:
+    ordered = sorted(group, key=lambda row: (row.started_at, row.anomaly_id))
+    lead = (next((r.started_at for r in ordered if r.started_at > ordered[0].started_at), ordered[0].started_at)) - (
+        ordered[0].started_at
+    )
+    return {
+        "first_mover": _named(ordered[0]) if lead else "several at once",
+        "lead_seconds": lead.total_seconds(),
+        "metrics": ", ".join(sorted({_named(row) for row in group})),
+    }
+
+
+def _tell_degradation(group: Sequence[AnomalyRow], _: Evidence) -> str:
     first = group[0]
     others = sorted({_named(row) for row in group if not _is_slow(row)})
     return f"{first.metric} of {first.model} rose together with a change of {', '.join(others)}."

@@ -20,6 +20,7 @@ from lah_platform.correlations.evidence import (
 from lah_platform.correlations.model import Correlation, Found, Member, correlation_id, strongest
 
 _WARNING = SEVERITIES.index("warning")
+_MOST_GENERATIONS = 5  # of descendants of a violation's neighbours that are looked at
 _VIOLATIONS = frozenset({"policy_violation", "compliance_violation"})
 
 
@@ -31,9 +32,10 @@ def security_incidents(
 
     The first event is the root_cause, further events contribute, anomalies are effects. One event is an incident
     only when anomalies follow it.
-    Strength: the worst severity (warning 1/3, error 2/3, critical 1). Confidence: 1 where a correlation id ties two
-    events; else 1 minus the chance that as many events of these series, or as many anomalies, fall into the window at
-    their rate over the period, times the number of events tried as a first one; reported from `min_confidence`.
+    Strength: the worst severity (warning 1/3, error 2/3, critical 1). Confidence: 1 where a parent or a correlation id
+    ties two events; else 1 minus the chance that as many events of these series, or as many anomalies, fall into the
+    window at their rate over the period, times the number of events tried as a first one; reported from
+    `min_confidence`.
     """
     severe = events.filter(
         pl.col("event_type") == "security", ~pl.col("severity").cast(pl.Utf8).is_in(["debug", "info"])
@@ -70,11 +72,12 @@ def security_incidents(
 
 
 def compliance_cascades(events: pl.DataFrame, covered: float, config: CorrelationConfig) -> Found:
-    """A policy or compliance violation followed within `cascade_window` by governance or security events that share
-    a correlation id or a resource with it or with one another.
+    """A policy or compliance violation followed within `cascade_window` by governance or security events that descend
+    from it, or share a correlation id or a resource with it or with one another.
 
     The violation is the root_cause, what follows are effects.
-    Strength: k / (k + 1) for k followers. Confidence: 1 where a correlation id ties them; else 1 minus the chance
+    Strength: k / (k + 1) for k followers. Confidence: 1 where a parent or a correlation id ties them; else 1 minus the
+    chance
     that as many events on these resources fall into the window at their rate over the period, times the number of
     violations; reported from `min_confidence`.
     """
@@ -112,6 +115,9 @@ def _near_violations(events: pl.DataFrame) -> pl.DataFrame:
         if shared in relevant.columns:
             keys = violations.select("tenant", shared).drop_nulls().unique()
             near.append(relevant.join(keys, on=["tenant", shared], how="semi"))
+    for _ in range(_MOST_GENERATIONS):
+        parents = pl.concat(near).select("tenant", parent_event_id="event_id").unique()
+        near.append(relevant.join(parents, on=["tenant", "parent_event_id"], how="semi"))
     return pl.concat(near).unique(maintain_order=True)
 
 
@@ -161,12 +167,14 @@ def _judged_groups(
 def _group(starter: EventRow, following: Iterable[EventRow], until: datetime, key: _Key) -> _Group:
     group = _Group([starter], keys={key(starter)} - {None})
     correlation_ids = {starter.correlation_id} - {None}
+    event_ids: set[str | None] = {starter.event_id}
     for row in following:
         if row.ts > until:
             break
-        is_declared = row.correlation_id in correlation_ids
+        is_declared = row.correlation_id in correlation_ids or row.parent_event_id in event_ids
         if is_declared or key(row) in group.keys:
             group.rows.append(row)
+            event_ids.add(row.event_id)
             group.has_declared_link |= is_declared
             correlation_ids |= {row.correlation_id} - {None}
             group.keys |= {key(row)} - {None}
@@ -199,6 +207,7 @@ def _incident(
         confidence=confidence,
         explanation=f"{count} up to {SEVERITIES[worst]}, beginning with {rows[0].subtype}{followed}.",
         members=tuple(members[:max_members]),
+        evidence={"events": len(rows), "anomalies_after": len(after), "worst_severity": SEVERITIES[worst]},
     )
 
 
@@ -216,4 +225,9 @@ def _cascade(tenant: str, rows: Sequence[EventRow], confidence: float, max_membe
         confidence=confidence,
         explanation=f"a {rows[0].subtype} was followed by {followers} related events: {', '.join(kinds)}.",
         members=members[:max_members],
+        evidence={
+            "followers": followers,
+            "kinds": ", ".join(kinds),
+            "resources": ", ".join(sorted({row.resource for row in rows if row.resource})),
+        },
     )

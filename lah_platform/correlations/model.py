@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -22,6 +22,8 @@ CorrelationType = Literal[
     "performance_degradation",
     "compliance_cascade",
 ]
+
+Evidence = Mapping[str, float | str | None]
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "urn:lah:correlation")
 
@@ -50,6 +52,8 @@ class Correlation:
     confidence: float
     explanation: str
     members: tuple[Member, ...]
+    evidence: Evidence = field(default_factory=dict)
+    """What it rests on, by names that end in their unit; what is in it is stated by each method."""
 
     def __post_init__(self) -> None:
         if not (0.0 <= self.strength <= 1.0 and 0.0 <= self.confidence <= 1.0):
@@ -63,8 +67,8 @@ class CorrelationInputs:
     """Frames of one period; all times UTC.
 
     events: event_id, ts, tenant, event_type, subtype, severity, correlation_id, parent_event_id, series_id; events
-        with a parent or a correlation id, and all security and governance events; ids as text. An optional column
-        `resource` names what an event was about.
+        with a parent or a correlation id, and all security and governance events; ids as text. Optional columns:
+        `resource` names what an event was about, `source_module` who sent it (else its event_type stands for that).
     anomalies: anomaly_id (text), tenant, series_id, metric, anomaly_type, started_at, peak_at, ended_at, score,
         deviation, event_type, subtype, model; further columns are ignored.
     points: tenant, series_id, metric, event_type?, subtype, model, bucket_start, value; hourly.

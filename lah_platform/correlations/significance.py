@@ -25,13 +25,32 @@ def autocorrelations(scored: ScoredChanges) -> Floats:
 
 
 def bartlett_factor(one: Floats, other: Floats) -> Floats:
-    """By what the variance of a sample correlation of two unrelated series exceeds 1/n, for all pairs of rows.
+    """By what the variance of a sample correlation of two unrelated series exceeds 1/n, for each pair of rows.
 
     1 + 2 sum rho_x(j) rho_y(j) over the lags j (Bartlett 1935; Priestley, Spectral Analysis and Time Series, 1981,
     section 9.5.2), never below 1.
     """
-    factor: Floats = np.maximum(1.0 + 2.0 * one @ other.T, 1.0)
+    factor: Floats = np.maximum(1.0 + 2.0 * (one * other).sum(axis=1), 1.0)
     return factor
+
+
+def false_discovery_rates(p_values: Floats, tests: int) -> Floats:
+    """For each p-value the expected share of false ones if all up to it were accepted, however the tests depend on one
+    another (Benjamini and Yekutieli, Ann. Stat. 29, 2001).
+
+    `p_values` are those of the tests, of `tests` in all, that may be accepted; the others count as larger.
+    """
+    order = np.argsort(p_values, kind="stable")
+    harmonic = math.log(max(tests, 1)) + 0.5772156649 + 1.0 / (2.0 * max(tests, 1))
+    raw = p_values[order] * tests * harmonic / np.arange(1, len(order) + 1)
+    rates = np.empty(len(order))
+    rates[order] = np.minimum(np.minimum.accumulate(raw[::-1])[::-1], 1.0)
+    return rates
+
+
+def two_sided_ps(correlations: Floats, effective_sizes: Floats) -> Floats:
+    """`two_sided_p` of each."""
+    return np.array([two_sided_p(float(r), float(n)) for r, n in zip(correlations, effective_sizes, strict=True)])
 
 
 def two_sided_p(correlation: float, effective_size: float) -> float:

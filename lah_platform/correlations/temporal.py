@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import numpy as np
 import polars as pl
 
 from lah_platform.correlations.config import CorrelationConfig
-from lah_platform.correlations.hourly import (
-    Bools,
-    Floats,
-    Hourly,
-    ScoredChanges,
-    SeriesKey,
-    hourly_by_tenant,
-    scored_changes,
-)
-from lah_platform.correlations.model import Correlation, Found, Member, Role, correlation_id, strongest
-from lah_platform.correlations.significance import autocorrelations, bartlett_factor, two_sided_p
+from lah_platform.correlations.hourly import Bools, Hourly, SeriesKey, hourly_by_tenant, scored_changes
+from lah_platform.correlations.links import Link, Links, lagged_links
+from lah_platform.correlations.model import Correlation, Found, Member, Role, correlation_id
 
 _VOLUMES = frozenset({"events", "total_requests", "input_tokens", "output_tokens", "total_tokens", "cost_usd"})
 
@@ -29,94 +20,68 @@ def temporal_correlations(points: pl.DataFrame, config: CorrelationConfig) -> Fo
 
     Two metrics of one series, and two counts of one model's requests (events, tokens, cost), are not compared: they
     measure the same events. The strongest lag of at most `max_lag_hours` counts. At a lag the leader is a
-    contributor and the follower the effect; without one both are related. Leading is not causing: a third series
-    may drive both.
-    Strength: |rank correlation| (at least `min_strength`). Confidence: 1 minus the chance of so strong a one at any
-    lag of any pair of the tenant's unrelated series (Bonferroni), at least 1 - `false_positive_rate`. The number of
-    observations is made smaller by what both series' autocorrelation (Bartlett) and common restless times take from
-    its worth.
+    contributor and the follower the effect; without one both are related. A link that a third observed series
+    explains is not reported; an unobserved one may still drive both: leading is not causing.
+    Strength: |rank correlation| (at least `min_strength`). Confidence: 1 minus the false-discovery rate at which the
+    link would just be reported; the rate over the tenant's pairs is at most `false_positive_rate` (`lagged_links`).
     """
     correlations: list[Correlation] = []
     skipped_pairs = left_out = 0
     for hourly in hourly_by_tenant(points, config):
-        found = list(_of_tenant(hourly, config))
-        kept, cut = strongest(found, config.max_found)
-        correlations.extend(kept)
-        left_out += cut
         skipped_pairs += hourly.skipped_pairs
+        if len(hourly.keys) < 2:
+            continue
+        links = lagged_links(
+            scored_changes(hourly),
+            _may_relate(hourly.keys),
+            most_lags=config.max_lag_hours,
+            least_strength=config.min_strength,
+            false_discovery_rate=config.false_positive_rate,
+            most_candidates=config.max_candidates,
+        )
+        correlations.extend(_correlation(hourly, link, links) for link in links.found[: config.max_found])
+        left_out += links.left_out + max(len(links.found) - config.max_found, 0)
     return Found(correlations, skipped_pairs, left_out)
-
-
-def _of_tenant(hourly: Hourly, config: CorrelationConfig) -> Iterator[Correlation]:
-    tried = _may_relate(hourly.keys)
-    pairs = int(tried.sum()) // 2
-    if pairs == 0:
-        return
-    scored = scored_changes(hourly)
-    lags = min(config.max_lag_hours, scored.values.shape[1] - 1)
-    correlation, effective = lagged_correlations(scored, lags)
-    correlation[:, ~tried] = 0.0
-    correlation[0][np.tri(len(hourly.keys), k=-1, dtype=np.bool_)] = 0.0  # together has no leader: count it once
-    z = np.arctanh(np.clip(np.abs(correlation), 0.0, 1.0 - 1e-12)) * np.sqrt(np.maximum(effective - 3.0, 0.0))
-    best_lag, best = z.argmax(axis=0), z.max(axis=0)
-    for leader, follower in np.argwhere(np.triu(tried, k=1)):
-        if best[follower, leader] > best[leader, follower]:
-            leader, follower = follower, leader
-        lag = int(best_lag[leader, follower])
-        r = float(correlation[lag, leader, follower])
-        size = float(effective[lag, leader, follower])
-        chance = min(two_sided_p(r, size) * pairs * (2 * lags + 1), 1.0)
-        if abs(r) >= config.min_strength and chance <= config.false_positive_rate:
-            yield _correlation(hourly, int(leader), int(follower), lag, r, chance)
 
 
 def _may_relate(keys: list[SeriesKey]) -> Bools:
     series = np.array([key.series_id for key in keys])
-    volume_of = np.array([key.model if key.metric in _VOLUMES else "" for key in keys])
-    is_same_volume = (volume_of[:, None] == volume_of) & (volume_of != "")
+    volumes = {model: i for i, model in enumerate(sorted({key.model for key in keys if key.model}), start=1)}
+    volume_of = np.array([volumes.get(key.model, 0) if key.metric in _VOLUMES else 0 for key in keys])
+    is_same_volume = (volume_of[:, None] == volume_of) & (volume_of != 0)
     may_relate: Bools = (series[:, None] != series) & ~is_same_volume
     return may_relate
 
 
-def lagged_correlations(scored: ScoredChanges, lags: int) -> tuple[Floats, Floats]:
-    """Correlation of row i with row j `lag` columns later, and its effective number of observations: [lag, i, j]."""
-    values, squares = scored.values, scored.values**2
-    known, worth = (scored.weight > 0).astype(np.float64), np.sqrt(scored.weight)
-    rho = autocorrelations(scored)
-    bartlett = bartlett_factor(rho, rho)
-    size, length = values.shape
-    correlation, effective = np.zeros((2, lags + 1, size, size))
-    for lag in range(lags + 1):
-        early, late = slice(0, length - lag), slice(lag, length)
-        power = (squares[:, early] @ known[:, late].T) * (known[:, early] @ squares[:, late].T)
-        safe = np.maximum(power, 1e-300)
-        correlation[lag] = np.clip(values[:, early] @ values[:, late].T / np.sqrt(safe), -1.0, 1.0)
-        # common restless times: the variance of r is sum x^2 y^2 / (sum x^2 sum y^2), 1/n when they are unrelated
-        restless = known[:, early] @ known[:, late].T * (squares[:, early] @ squares[:, late].T) / safe
-        effective[lag] = worth[:, early] @ worth[:, late].T / (bartlett * np.maximum(restless, 1.0))
-    return correlation, effective
-
-
-def _correlation(hourly: Hourly, leader: int, follower: int, lag: int, r: float, chance: float) -> Correlation:
-    roles: tuple[Role, Role] = ("contributor", "effect") if lag else ("related", "related")
+def _correlation(hourly: Hourly, link: Link, links: Links) -> Correlation:
+    roles: tuple[Role, Role] = ("contributor", "effect") if link.lag else ("related", "related")
     begin, end = hourly.at(0), hourly.at(hourly.values.shape[1])
+    rows, times = (link.leader, link.follower), (begin, begin + timedelta(hours=link.lag))
     members = tuple(
         Member(role, "series", str(hourly.keys[row].series_id), hourly.keys[row].metric, at)
-        for role, row, at in zip(roles, (leader, follower), (begin, begin + timedelta(hours=lag)), strict=True)
+        for role, row, at in zip(roles, rows, times, strict=True)
     )
-    one, other = (describe(hourly.keys[row]) for row in (leader, follower))
-    when = f"{lag} h before" if lag else "together with"
-    direction = "in the same direction" if r > 0 else "in the opposite direction"
+    one, other = (describe(hourly.keys[row]) for row in rows)
+    when = f"{link.lag} h before" if link.lag else "together with"
+    direction = "in the same direction" if link.correlation > 0 else "in the opposite direction"
     return Correlation(
         correlation_id=correlation_id("temporal", hourly.tenant, members),
         tenant=hourly.tenant,
         correlation_type="temporal",
         started_at=begin,
         ended_at=end,
-        strength=abs(r),
-        confidence=1.0 - chance,
-        explanation=f"{one} changes {when} {other}, {direction}: rank correlation {r:.2f}.",
+        strength=abs(link.correlation),
+        confidence=1.0 - link.false_discovery_rate,
+        explanation=f"{one} changes {when} {other}, {direction}: rank correlation {link.correlation:.2f}.",
         members=members,
+        evidence={
+            "rank_correlation": link.correlation,
+            "lag_seconds": link.lag * 3600,
+            "effective_size": link.effective_size,
+            "p_value": link.p_value,
+            "false_discovery_rate": link.false_discovery_rate,
+            "pairs_tried": links.pairs,
+        },
     )
 
 

@@ -24,11 +24,11 @@ BACKFILL_TABLES: Final[Mapping[str, str]] = MappingProxyType(
     dict.fromkeys([window.table for window in WINDOWS], "rollups")
     | {"rollups": "rollups", "cost_daily": "cost_daily", "anomalies": "anomalies", "correlations": "correlations"}
     | {"forecasts": "forecasts", "compliance_report": "compliance_report", "daily": "daily", "marts": "marts"}
-    | {"events_archive": "events_archive"}
+    | {"events_archive": "events_archive", "incidents": "incidents"}
 )
 # What is computed from the events in PostgreSQL itself, and the days before the first one that it reads too
 _READS_EVENTS: Final[Mapping[str, int]] = MappingProxyType(
-    {"cost_daily": 0, "compliance_report": 0, "correlations": 14, "daily": 14}
+    {"cost_daily": 0, "compliance_report": 0, "correlations": 14, "incidents": 0, "daily": 14}
 )
 
 

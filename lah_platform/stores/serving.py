@@ -102,6 +102,7 @@ LISTINGS: Final[Mapping[str, Listing]] = MappingProxyType(
             Listing("events", {"timestamp": "timestamptz", "tenant": "text", "event_id": "uuid"}, is_descending=True),
             Listing("metrics", {"bucket_start": "timestamptz", "series_id": "bigint"}),
             Listing("anomalies", {"started_at": "timestamptz", "anomaly_id": "uuid"}, is_descending=True),
+            Listing("incidents", {"started_at": "timestamptz", "incident_id": "uuid"}, is_descending=True),
             Listing("correlations", {"started_at": "timestamptz", "correlation_id": "uuid"}, is_descending=True),
             Listing(
                 "forecasts",

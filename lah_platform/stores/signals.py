@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from lah_platform.anomalies.identity import anomaly_id
 from lah_platform.correlations.model import Correlation
@@ -57,7 +58,7 @@ _POINTS: dict[str, Any] = {
 _LINKED: dict[str, Any] = (
     {"event_id": pl.String, "ts": _TIME}
     | dict.fromkeys(["tenant", "event_type", "subtype", "severity", "correlation_id", "parent_event_id"], pl.String)
-    | {"series_id": pl.Int64, "resource": pl.String}
+    | {"series_id": pl.Int64, "resource": pl.String, "source_module": pl.String}
 )
 _ANOMALIES: dict[str, Any] = (
     {"anomaly_id": pl.String, "tenant": pl.String, "series_id": pl.Int64}
@@ -86,6 +87,7 @@ _CORRELATION_TYPES = {
     "confidence": "float8",
     "explanation": "text",
     "detected_at": "timestamptz",
+    "evidence": "jsonb",
 }
 _MEMBER_TYPES = {
     "correlation_id": "uuid",
@@ -235,7 +237,7 @@ def write_correlations(
             list(_CORRELATION_TYPES.values()),
             [
                 (c.correlation_id, c.tenant, c.correlation_type, c.started_at, c.ended_at)
-                + (c.strength, c.confidence, c.explanation, detected_at)
+                + (c.strength, c.confidence, c.explanation, detected_at, Jsonb(dict(c.evidence)))
                 for c in kept
             ],
         )

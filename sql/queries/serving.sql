@@ -73,7 +73,7 @@ limit %(limit)s
 -- name: correlations
 -- Correlations that started in [from, to) with their members in order, newest first.
 select c.correlation_id, c.tenant, c.correlation_type, c.started_at, c.ended_at, c.strength, c.confidence,
-       c.explanation, c.detected_at, coalesce(m.members, '[]'::jsonb) as members
+       c.explanation, c.detected_at, c.evidence, coalesce(m.members, '[]'::jsonb) as members
 from correlations c
 left join lateral (
     select jsonb_agg(jsonb_build_object(
@@ -88,6 +88,31 @@ where c.started_at >= %(from)s and c.started_at < %(to)s
   and c.strength >= %(min_strength)s and c.confidence >= %(min_confidence)s
 order by c.started_at desc, c.correlation_id desc
 limit %(limit)s
+
+-- name: incidents
+-- Incidents that started in [from, to), newest first, without their story.
+select incident_id, tenant, title, severity, is_open, started_at, ended_at, root_cause, root_cause_confidence, cost_usd,
+       detected_at
+from incidents
+where started_at >= %(from)s and started_at < %(to)s
+  and (started_at, incident_id) < (%(after_0)s::timestamptz, %(after_1)s::uuid)
+  and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+  and (%(severity)s::text[] is null or severity = any (%(severity)s::text[]))
+  and (%(is_open)s::boolean is null or is_open = %(is_open)s::boolean)
+order by started_at desc, incident_id desc
+limit %(limit)s
+
+-- name: incident
+-- One incident with its story and what it is made of.
+select i.incident_id, i.tenant, i.title, i.severity, i.is_open, i.started_at, i.ended_at, i.root_cause,
+       i.root_cause_confidence, i.cost_usd, i.detected_at, i.story, coalesce(m.members, '[]'::jsonb) as members
+from incidents i
+left join lateral (
+    select jsonb_agg(jsonb_build_object('member_type', m.member_type, 'member_id', m.member_id)
+                     order by m.position) as members
+    from incident_members m where m.incident_id = i.incident_id
+) m on true
+where i.incident_id = %(incident_id)s and (%(tenant)s::text = '*' or i.tenant = %(tenant)s::text)
 
 -- name: forecasts
 -- Forecasts for windows that start in [from, to), earliest first.

@@ -4,7 +4,8 @@
 -- Events that say what caused them or what they belong to, and all security and governance events. The cost event of a
 -- request names its usage event as parent by routine: that link is bookkeeping, not a cause.
 select event_id::text, ts, tenant, event_type, subtype, severity::text, correlation_id::text, parent_event_id::text, series_id,
-       coalesce(payload ->> 'resource_id', payload ->> 'target_resource', payload ->> 'resource') as resource
+       coalesce(payload ->> 'resource_id', payload ->> 'target_resource', payload ->> 'resource') as resource,
+       source_module
 from events
 where ts >= %(start)s and ts < %(end)s
   and (event_type in ('security', 'governance', 'audit', 'alert', 'lifecycle')
@@ -118,3 +119,50 @@ where r.bucket_start >= %(start)s and r.bucket_start < %(end)s
 group by s.tenant, r.series_id, r.metric, s.event_type, s.subtype, s.model
 having count(*) <= %(needed)s
 order by hours desc, r.series_id, r.metric
+
+-- name: incident_anomalies
+-- Anomalies that overlap a period, with what an incident tells of them.
+select a.anomaly_id::text, a.tenant, a.series_id, a.metric, a.anomaly_type, a.started_at, a.ended_at, a.deviation, a.impact,
+       a.explanation, s.model, s.service, s.team
+from anomalies a join series s using (series_id)
+where a.ended_at > %(start)s and a.started_at < %(end)s
+
+-- name: correlations_of_period
+-- Correlations that overlap a period with their members in order.
+select c.correlation_id, c.tenant, c.correlation_type, c.started_at, c.ended_at, c.strength, c.confidence, c.explanation,
+       c.evidence, m.roles, m.types, m.ids, m.metrics, m.times
+from correlations c
+join lateral (
+    select array_agg(role order by position) as roles, array_agg(member_type order by position) as types,
+           array_agg(member_id order by position) as ids, array_agg(metric order by position) as metrics,
+           array_agg(at order by position) as times
+    from correlation_members m where m.correlation_id = c.correlation_id
+) m on m.ids is not null
+where c.ended_at > %(start)s and c.started_at < %(end)s
+
+-- name: component_telemetry
+-- Requests, mean latency in seconds and share of failures by five minutes, service and model.
+select s.tenant, r.bucket_start as at, s.service, s.model,
+       greatest(coalesce(sum(r.count) filter (where r.metric = 'latency_ms'), 0),
+                coalesce(sum(r.sum_exact) filter (where r.metric = 'total_requests'), 0))::float8 as requests,
+       (sum(r.mean * r.count) filter (where r.metric = 'latency_ms')
+         / (nullif(sum(r.count) filter (where r.metric = 'latency_ms'), 0) * 1000))::float8 as latency,
+       (sum(r.sum_exact) filter (where r.metric = 'failed_requests')
+         / nullif(sum(r.sum_exact) filter (where r.metric = 'total_requests'), 0))::float8 as failed_share
+from rollup_5m r join series s using (series_id)
+where r.metric in ('latency_ms', 'failed_requests', 'total_requests')
+  and r.bucket_start >= %(start)s and r.bucket_start < %(end)s
+  and (s.service <> '' or s.model <> '')
+group by s.tenant, r.bucket_start, s.service, s.model
+
+-- name: spans
+-- The latest events of a period that name a parent or an operation, with the component each belongs to.
+select e.tenant, e.event_id::text, e.parent_event_id::text, e.correlation_id::text, e.ts, s.service, s.model
+from events e join series s using (series_id)
+where e.ts >= %(start)s and e.ts < %(end)s and (e.parent_event_id is not null or e.correlation_id is not null)
+order by e.ts desc
+limit %(limit)s
+
+-- name: delete_incidents
+-- Incidents that overlap a period, and those told again, before they are written again; members go with them.
+delete from incidents where (ended_at > %(start)s and started_at < %(end)s) or incident_id = any(%(ids)s)

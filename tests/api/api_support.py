@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from psycopg.types.json import Jsonb
 
 from api.app import create_app
-from api.examples import ANOMALY_ID, BACKFILL_ID, KEY_ID, REPORT_ID
+from api.examples import ANOMALY_ID, BACKFILL_ID, INCIDENT_ID, KEY_ID, REPORT_ID
 from api.services import Services
 from lah_platform.events.decode import decode
 from lah_platform.events.envelope import Event
@@ -121,6 +121,40 @@ def _seed_tables(connection: Connection, tenant: str, place: int) -> None:
         "insert into correlation_members values (%s, 1, 'root_cause', 'anomaly', %s, 'latency_ms', %s),"
         " (%s, 2, 'effect', 'series', %s, 'cost_usd', %s)",
         [UUID(int=20 + place), str(anomaly_id), start, UUID(int=20 + place), str(series_id), start],
+    )
+    incident_id = UUID(INCIDENT_ID) if tenant == TENANTS[0] else UUID(int=50)
+    story = {
+        "what": ["Latency is high"],
+        "since": start.isoformat(),
+        "until": start.isoformat(),
+        "where": {
+            "hurt": "service chat",
+            "symptom": "latency",
+            "is_significant": True,
+            "candidates": [
+                {
+                    "node": "model gpt-4o",
+                    "confidence": 0.9,
+                    "path": ["service chat", "model gpt-4o"],
+                    "explained_share": 1.0,
+                    "excess_per_step": 12.5,
+                    "unit": "seconds",
+                    "deviations": 40.0,
+                    "onset": start.isoformat(),
+                }
+            ],
+        },
+        "hurts": {"service": ["chat"], "model": ["gpt-4o"], "team": ["search"]},
+        "costs": {"cost_usd": 1.5, "volume_usd": 0.5, "rate_usd": 1.0},
+        "next": ["Look at model gpt-4o (90%)"],
+    }
+    connection.execute(
+        "insert into incidents values (%s, %s, 'latency_ms of service chat above the usual', 'high', false, %s, %s,"
+        " 'model gpt-4o', 0.9, 1.5, %s, %s)",
+        [incident_id, tenant, start, start + timedelta(hours=1), Jsonb(story), NOW],
+    )
+    connection.execute(
+        "insert into incident_members values (%s, 0, 'anomaly', %s)", [incident_id, str(UUID(int=10 + place))]
     )
     connection.execute(
         "insert into forecasts values"

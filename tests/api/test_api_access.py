@@ -14,6 +14,7 @@ from api.examples import (
     BACKFILL_ID,
     EVENT_ID,
     EVENTS,
+    INCIDENT_ID,
     KEY,
     KEY_ID,
     REPORT_ID,
@@ -23,9 +24,14 @@ from api.examples import (
 from lah_platform.stores.keys import EVERY_TENANT, create_key, revoke_key
 from lah_platform.stores.postgres import connect
 
+_FIRST_TENANTS = ("/api/v1/reports/{report_id}", "/api/v1/incidents/{incident_id}", "/api/v1/lineage")
 _IDS = {
+    "{incident_id}": INCIDENT_ID,
     "{anomaly_id}": ANOMALY_ID,
-    "{event_id}": EVENT_ID, "{report_id}": REPORT_ID, "{request_id}": BACKFILL_ID, "{key_id}": KEY_ID,
+    "{event_id}": EVENT_ID,
+    "{report_id}": REPORT_ID,
+    "{request_id}": BACKFILL_ID,
+    "{key_id}": KEY_ID,
 }
 _BODIES: dict[str, Any] = {
     "/api/v1/events": EVENTS["flat spelling"],
@@ -130,9 +136,8 @@ def test_no_get_route_shows_a_row_of_another_tenant(served: Api) -> None:
         for tenant in TENANTS:
             answer = _ask(served, tenant, "admin", method, path)
             other = next(each for each in TENANTS if each != tenant)
-            if answer.status_code == 404:  # the example's report and series are the first tenant's
-                assert path in ("/api/v1/reports/{report_id}", "/api/v1/lineage")
-                assert tenant == TENANTS[1]
+            if answer.status_code == 404:  # the examples' report, incident and series are the first tenant's
+                assert (path, tenant) in {(each, TENANTS[1]) for each in _FIRST_TENANTS}
                 continue
             assert answer.is_success, (path, answer.text)
             assert other not in answer.text, path

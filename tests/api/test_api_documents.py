@@ -27,6 +27,8 @@ GET /api/v1/events: 200
 GET /api/v1/forecasts/models: 200
 GET /api/v1/forecasts/outlook: 200
 GET /api/v1/forecasts: 200
+GET /api/v1/incidents/{incident_id}: 200
+GET /api/v1/incidents: 200
 GET /api/v1/keys: 200
 GET /api/v1/lineage: 200
 GET /api/v1/metrics: 200 304

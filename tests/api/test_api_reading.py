@@ -11,7 +11,7 @@ from api_support import NOW, Api
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.examples import EVENT_ID, REPORT_ID
+from api.examples import EVENT_ID, INCIDENT_ID, REPORT_ID
 from lah_platform.events.examples import EXAMPLE_DATA, flat_example
 from lah_platform.rollups.metrics import MEASURES
 from lah_platform.rollups.windows import WINDOWS
@@ -25,6 +25,7 @@ LISTS = {
     "metrics": "/api/v1/metrics",
     "anomalies": "/api/v1/anomalies",
     "correlations": "/api/v1/correlations",
+    "incidents": "/api/v1/incidents",
     "forecasts": "/api/v1/forecasts",
     "forecast_models": "/api/v1/forecasts/models",
     "costs": "/api/v1/costs",
@@ -293,6 +294,20 @@ def test_signals_are_filtered_by_their_own_words(get: Get) -> None:
         ("effect", "cost_usd"),
     ]
     assert get("/api/v1/correlations", min_strength=0.81)["items"] == []
+    assert len(get("/api/v1/incidents", severity="medium", is_open=False)["items"]) == 1
+    assert get("/api/v1/incidents", severity="critical")["items"] == []
+    assert get("/api/v1/incidents", is_open=True)["items"] == []
+
+
+def test_an_incident_tells_where_it_started_whom_it_hurts_and_what_it_costs(get: Get) -> None:
+    incident = get(f"/api/v1/incidents/{INCIDENT_ID}")
+    assert incident["root_cause"] == "model gpt-4o"
+    assert incident["cost_usd"] == "1.500000000000"
+    (candidate,) = incident["story"]["where"]["candidates"]
+    assert candidate["path"] == ["service chat", "model gpt-4o"]
+    assert incident["story"]["hurts"]["team"] == ["search"]
+    assert incident["story"]["next"] == ["Look at model gpt-4o (90%)"]
+    assert [member["member_type"] for member in incident["members"]] == ["anomaly"]
 
 
 @pytest.mark.parametrize(

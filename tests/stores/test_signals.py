@@ -310,6 +310,7 @@ def correlation(name: str, at: datetime, *, explanation: str = "together") -> Co
         confidence=0.95,
         explanation=explanation,
         members=members,
+        evidence={"lag_seconds": 3600.0, "drivers": "tokens", "nothing": None},
     )
 
 
@@ -377,11 +378,12 @@ def test_linked_events_and_anomalies_are_what_correlating_takes(connection: Conn
         "parent_event_id": None,
         "series_id": series_id,
         "resource": "db",
+        "source_module": events["source_module"][0],
     }
     points = read_points(connection, "1h", "count", ["events"], START, START + DAY)
     report = correlate(CorrelationInputs(events, read_anomalies(connection, START, START + DAY), points))
-    assert [each.correlation_type for each in report] == ["causal_chain"]
-    assert save_correlations(connection, *report) == 1
+    assert [each.correlation_type for each in report] == ["causal_chain", "compliance_cascade"]
+    assert save_correlations(connection, *report) == 2
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,128 @@
+"""Incidents in PostgreSQL: what they are made of out, the told ones in."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from lah_platform.correlations.model import Correlation, Member
+from lah_platform.incidents import Incident, IncidentInputs
+from lah_platform.stores.frames import copy_rows, read_frame
+from lah_platform.stores.postgres import Connection
+from lah_platform.stores.queries import queries
+
+__all__ = ["read_correlations", "read_incident_inputs", "write_incidents"]
+
+_Q = queries("signals")
+_TIME = pl.Datetime("us", "UTC")
+_USUAL = timedelta(days=7)  # before the period: what is usual for a component
+_MOST_SPANS = 200_000  # the latest of the period: who calls whom shows in far fewer
+_ANOMALIES: dict[str, Any] = (
+    {
+        "anomaly_id": pl.String,
+        "tenant": pl.String,
+        "series_id": pl.Int64,
+        "metric": pl.String,
+        "anomaly_type": pl.String,
+    }
+    | {"started_at": _TIME, "ended_at": _TIME, "deviation": pl.Float64}
+    | dict.fromkeys(["impact", "explanation", "model", "service", "team"], pl.String)
+)
+_TELEMETRY: dict[str, Any] = (
+    {"tenant": pl.String, "at": _TIME, "service": pl.String, "model": pl.String}
+    | dict.fromkeys(["requests", "latency", "failed_share"], pl.Float64)
+)  # fmt: skip
+_SPANS: dict[str, Any] = (
+    dict.fromkeys(["tenant", "event_id", "parent_event_id", "correlation_id"], pl.String)
+    | {"ts": _TIME, "service": pl.String, "model": pl.String}
+)  # fmt: skip
+_TYPES = {
+    "incident_id": "uuid",
+    "tenant": "text",
+    "title": "text",
+    "severity": "text",
+    "is_open": "bool",
+    "started_at": "timestamptz",
+    "ended_at": "timestamptz",
+    "root_cause": "text",
+    "root_cause_confidence": "float8",
+    "cost_usd": "numeric",
+    "story": "jsonb",
+    "detected_at": "timestamptz",
+}
+_MEMBER_TYPES = {"incident_id": "uuid", "position": "int4", "member_type": "text", "member_id": "text"}
+
+
+def read_incident_inputs(connection: Connection, start: datetime, end: datetime, until: datetime) -> IncidentInputs:
+    """What happened in [start, end) UTC, with a week of components' telemetry before it; `until` as in the inputs."""
+    period = {"start": start, "end": end}
+    return IncidentInputs(
+        anomalies=read_frame(connection, _Q["incident_anomalies"], period, schema=_ANOMALIES),
+        correlations=read_correlations(connection, start, end),
+        telemetry=read_frame(
+            connection, _Q["component_telemetry"], {"start": start - _USUAL, "end": end}, schema=_TELEMETRY
+        ),
+        spans=read_frame(connection, _Q["spans"], period | {"limit": _MOST_SPANS}, schema=_SPANS),
+        until=until,
+    )
+
+
+def read_correlations(connection: Connection, start: datetime, end: datetime) -> list[Correlation]:
+    """Correlations that overlap [start, end) UTC."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(_Q["correlations_of_period"], {"start": start, "end": end})
+        return [_correlation(row) for row in cursor]
+
+
+def write_incidents(
+    connection: Connection,
+    incidents: Sequence[Incident],
+    *,
+    period_from: datetime,
+    period_to: datetime,
+    detected_at: datetime,
+) -> int:
+    """Replace the incidents that overlap [period_from, period_to) UTC; returns how many were written.
+
+    Those outside the period are passed over; an incident that grew keeps its id and is one row.
+    """
+    kept = [each for each in incidents if each.ended_at > period_from and each.started_at < period_to]
+    with connection.transaction():
+        connection.execute(_Q["lock"], {"table": "incidents"})
+        ids = [each.incident_id for each in kept]
+        connection.execute(_Q["delete_incidents"], {"start": period_from, "end": period_to, "ids": ids})
+        copy_rows(
+            connection,
+            "incidents",
+            list(_TYPES),
+            list(_TYPES.values()),
+            [
+                (i.incident_id, i.tenant, i.title, i.severity, i.is_open, i.started_at, i.ended_at, i.root_cause)
+                + (i.root_cause_confidence, i.cost_usd, Jsonb(dict(i.story)), detected_at)
+                for i in kept
+            ],
+        )
+        copy_rows(
+            connection,
+            "incident_members",
+            list(_MEMBER_TYPES),
+            list(_MEMBER_TYPES.values()),
+            [
+                (i.incident_id, position, member_type, member_id)
+                for i in kept
+                for position, (member_type, member_id) in enumerate(i.members)
+            ],
+        )
+    return len(kept)
+
+
+def _correlation(row: dict[str, Any]) -> Correlation:
+    columns = zip(row["roles"], row["types"], row["ids"], row["metrics"], row["times"], strict=True)
+    return Correlation(
+        **{name: row[name] for name in ("correlation_id", "tenant", "correlation_type", "started_at", "ended_at")},
+        **{name: row[name] for name in ("strength", "confidence", "explanation", "evidence")},
+        members=tuple(Member(*each) for each in columns),
+    )
