@@ -66,6 +66,24 @@ def seeded(connection: Connection) -> Connection:
             [UUID(int=number + 1), f"{tenant}'s", _AT],
         )
         connection.execute(
+            "insert into incidents (incident_id, tenant, title, severity, is_open, started_at, ended_at, story,"
+            " detected_at) values (%s, %s, 'x', 'low', false, %s, %s, '{}', %s)",
+            [UUID(int=number + 1), tenant, _AT, _AT, _AT],
+        )
+        connection.execute(
+            "insert into incident_members values (%s, 1, 'anomaly', %s)", [UUID(int=number + 1), f"{tenant}'s"]
+        )
+        connection.execute(
+            "insert into anomaly_dismissals (anomaly_id, tenant, series_id, metric, anomaly_type, started_at,"
+            " deviation, dismissed_by) values (%s, %s, %s, 'events', 'spike', %s, 3, 'x')",
+            [UUID(int=number + 1), tenant, series_id, _AT],
+        )
+        connection.execute(
+            "insert into maintenance_windows (tenant, starts_at, ends_at, reason, created_by)"
+            " values (%s, %s, %s, 'x', 'x')",
+            [tenant, _AT, _AT + timedelta(hours=1)],
+        )
+        connection.execute(
             "insert into ledger (tenant, topic, partition, minute, received, stored, duplicate, dead_lettered)"
             " values (%s, 't', %s, %s, 1, 1, 0, 0)",
             [tenant, number, _AT],
@@ -114,12 +132,12 @@ def test_every_relation_with_a_tenant_is_shown_by_tenant_or_has_a_reason_not_to_
         " where c.relnamespace = 'lah'::regnamespace and c.relkind in ('r', 'p', 'v') and not c.relispartition"
     ).fetchall()
     assert {name for (name,) in rows} == (set(_views(connection)) | _NOT_SHOWN.keys()) - {
-        "metrics", "prices", "correlation_members"
+        "metrics", "prices", "correlation_members", "incident_members"
     }  # fmt: skip
 
 
 def test_a_reader_sees_the_own_rows_in_every_view_and_no_other_tenants(seeded: Connection) -> None:
-    nobodys = {"metrics", "prices", "ledger_imbalance", "cost_daily", "forecasts"}
+    nobodys = {"metrics", "prices", "ledger_imbalance", "cost_daily", "forecasts", "forecast_models"}
     with _login(seeded, _OWN) as reader:
         seen = _tenants_seen(reader)
         assert {view: tenants for view, tenants in seen.items() if view not in nobodys} == {
