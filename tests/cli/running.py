@@ -1,0 +1,17 @@
+"""`lah` as a person runs it: in a process of its own, on the test's database."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from lah_platform.settings import PROJECT_ROOT
+
+__all__ = ["lah"]
+
+
+def lah(database: str, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What the command wrote and how it ended."""
+    environment = {"PATH": os.environ["PATH"], "LAH_DATABASE_URL": database, "LAH_HOME": str(home), "USER": "ann"}
+    command = [sys.executable, "-m", "lah_platform.cli", *arguments]
+    return subprocess.run(command, env=environment, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
