@@ -1,5 +1,6 @@
 """A number says what it was made from, and whether its events still add up to it."""
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -7,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from lah_platform.events.envelope import DEFAULT_TENANT
+from lah_platform.events.examples import flat_example
 from lah_platform.rollups.metrics import METRICS, metric
 from lah_platform.rollups.windows import WINDOWS, window
 from lah_platform.stores.landing import PostgresLanding
@@ -60,6 +63,25 @@ def test_every_number_of_every_window_is_explained_by_its_rows_and_events(
     assert hour["made_from"][-1]["rows"] == hour["number"]["count"] == 25
     (source,) = hour["events"]
     assert (source["first_offset"], source["last_offset"], source["events"]) == (0, 24, 25)
+
+
+def test_in_the_series_of_all_that_is_too_much_only_events_that_carry_the_metric_are_counted(
+    database: str, connection: Connection
+) -> None:
+    at = "2026-03-04T11:30:00Z"
+    events = [json.dumps(flat_example(subtype, at)).encode() for subtype in ("token_usage", "token_cost")]
+    with closing(PostgresLanding(database, series_limit=1)) as store:
+        land(store, [message(1, tenant=json.loads(events[0])["tags"].get("tenant", DEFAULT_TENANT))])
+        land(store, events)
+    tick(connection, now=NOW)
+    (series_id, start) = connection.execute(
+        "select series_id, bucket_start from metrics_1h where metric = 'input_tokens' and event_type = '__other__'"
+    ).fetchone() or (0, NOW)
+    found = number_lineage(
+        connection, tenant="*", window=window("1h"), metric=metric("input_tokens"), series_id=series_id, start=start
+    )
+    assert found is not None
+    assert (found["number"]["count"], found["is_explained"]) == (1, True)
 
 
 def test_a_late_value_that_waits_and_an_event_that_went_missing_are_told(

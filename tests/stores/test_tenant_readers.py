@@ -88,6 +88,7 @@ def seeded(connection: Connection) -> Connection:
             " values (%s, 't', %s, %s, 1, 1, 0, 0)",
             [tenant, number, _AT],
         )
+    connection.execute("insert into sql_readers values ('somebody else', %s)", [_OTHER])
     return connection
 
 
@@ -236,7 +237,10 @@ def test_no_function_of_the_hub_tells_or_does_anything_about_others(seeded: Conn
 def test_revoking_holds_from_the_next_statement_on_and_each_step_is_audited(seeded: Connection) -> None:
     with _login(seeded, _OWN) as reader:
         name = reader.info.user
-        assert [(each.role_name, each.tenant) for each in list_readers(seeded)] == [(name, _OWN)]
+        assert {(each.role_name, each.tenant) for each in list_readers(seeded)} == {
+            (name, _OWN),
+            ("somebody else", _OTHER),
+        }
         assert not grant_reader(seeded, name, _OWN, actor="test")
         assert revoke_reader(seeded, name, actor="test") == [_OWN]
         assert reader.execute("select count(*) from lah_tenant.metrics_1h").fetchone() == (0,)
