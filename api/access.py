@@ -11,18 +11,31 @@ from typing import Annotated, Final, Literal, get_args
 from fastapi import Depends, FastAPI, Request, Security
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from starlette.routing import WebSocketRoute
 
 from api.credentials import Principal
 from api.gate import Gate
 from api.problems import Problem
 from lah_platform.stores.keys import Role
 
-__all__ = ["PUBLIC", "ROLES", "ROUTES", "Caller", "Permission", "authorise", "check_declared", "roles_with"]
+__all__ = [
+    "PUBLIC",
+    "ROLES",
+    "ROUTES",
+    "Caller",
+    "Permission",
+    "admitted",
+    "authorise",
+    "check_declared",
+    "presented_by",
+    "roles_with",
+]
 
 Permission = Literal[
     "events:write",
     "events:read",
     "metrics:read",
+    "live:read",
     "signals:read",
     "anomalies:dismiss",
     "costs:read",
@@ -36,7 +49,7 @@ Permission = Literal[
 PUBLIC: Final = "public"
 
 _AGGREGATES: frozenset[Permission] = frozenset(
-    {"metrics:read", "signals:read", "costs:read", "checks:read", "monitoring:read"}
+    {"metrics:read", "live:read", "signals:read", "costs:read", "checks:read", "monitoring:read"}
 )
 ROLES: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
     {
@@ -58,6 +71,8 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("GET", "/api/v1/lineage"): "metrics:read",
         ("GET", "/api/v1/watermarks"): "metrics:read",
         ("POST", "/api/v1/timeseries/query"): "metrics:read",
+        ("GET", "/api/v1/stream"): "live:read",
+        ("WEBSOCKET", "/api/v1/stream/socket"): "live:read",
         ("GET", "/api/v1/anomalies"): "signals:read",
         ("POST", "/api/v1/anomalies/{anomaly_id}/dismiss"): "anomalies:dismiss",
         ("GET", "/api/v1/correlations"): "signals:read",
@@ -103,16 +118,26 @@ def authorise(
     header: Annotated[str | None, Security(_header)],
 ) -> Principal | None:
     """The caller, when the route's permission is among its role's; None for a public route."""
-    route = request.scope["route"]
-    needed = ROUTES.get((request.method, route.path))
-    if needed is None:
-        raise Problem("not-permitted", f"No permission is declared for {request.method} {route.path}")
-    if needed == PUBLIC:
+    asked = (request.method, request.scope["route"].path)
+    if ROUTES.get(asked) == PUBLIC:
         return None
-    presented = bearer.credentials if bearer else header
+    return admitted(request.app, (bearer.credentials if bearer else header) or "", asked)
+
+
+def presented_by(headers: Mapping[str, str]) -> str:
+    """The credential that a request carries in either header; empty: none."""
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    return credentials.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+
+
+def admitted(app: FastAPI, presented: str, asked: tuple[str, str]) -> Principal:
+    """Who presents the credential, when his role may ask for that method and path. Raises Problem."""
+    needed = ROUTES.get(asked)
+    if needed is None or needed == PUBLIC:
+        raise Problem("not-permitted", f"No permission is declared for {' '.join(asked)}")
     if not presented:
         raise Problem("key-required", "The request carries no API key", headers={"WWW-Authenticate": "Bearer"})
-    gate: Gate = request.app.state.gate
+    gate: Gate = app.state.gate
     principal = gate.admit(presented)
     if needed not in ROLES[principal.role]:
         raise Problem("not-permitted", f"The role {principal.role} may not do this; {_roles_text(needed)} may")
@@ -142,6 +167,8 @@ def roles_with(permission: Permission) -> list[Role]:
 def check_declared(app: FastAPI) -> None:
     """Raises ValueError when a route of the app has no permission, or is of a kind that would bypass `authorise`."""
     for route in app.routes:
+        if isinstance(route, WebSocketRoute) and ("WEBSOCKET", route.path) in ROUTES:
+            continue  # which asks `admitted` itself
         if not isinstance(route, APIRoute):
             raise ValueError(f"{route!r} would bypass access control: add it with app.add_api_route")
         for method in route.methods or ():

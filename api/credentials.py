@@ -51,12 +51,12 @@ class KeyRing:
         self._noted: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def find(self, presented: str) -> ApiKey | None:
-        """The key that `presented` is, or None when it is not valid; up to REVOKED_WITHIN_S late."""
+    def find(self, presented: str, *, within_s: float = REVOKED_WITHIN_S) -> ApiKey | None:
+        """The key that `presented` is, or None when it is not valid; up to `within_s` late."""
         digest = hashlib.sha256(presented.encode()).digest()
         now_s = self._now_s()
         verified_s, key = self._verified.get(digest, (-REVOKED_WITHIN_S, None))
-        if key is None or now_s - verified_s >= REVOKED_WITHIN_S:
+        if key is None or now_s - verified_s >= within_s:
             with self._pool.connection() as connection:
                 key = find_key(connection, self._secret, presented)
             with self._lock:

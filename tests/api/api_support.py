@@ -183,6 +183,10 @@ def _seed_tables(connection: Connection, tenant: str, place: int) -> None:
 
 
 def _seed_common(connection: Connection) -> None:
+    connection.execute(
+        "insert into live_inbox (kind, change, tenant, object_ids)"
+        " select 'anomaly', 'new', tenant, array_agg(anomaly_id) from anomalies group by tenant"
+    )
     for key_id, tenant in ((KEY_ID, TENANTS[0]), ("ba9876543210", TENANTS[1])):
         connection.execute(
             "insert into api_keys (key_id, tenant, role, label, key_hmac) values (%s, %s, 'viewer', 'seeded', '\\x00')",
