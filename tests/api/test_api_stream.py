@@ -2,19 +2,17 @@
 
 import json
 import socket
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
-import uvicorn
 from api_support import NOW, SECRET, Api, seed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from stream_support import SEND_BYTES, Event, events_of, ids_told, note, reading, serving, told
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect as open_socket
 
@@ -25,27 +23,6 @@ from lah_platform.stores.live_changes import settle
 from lah_platform.stores.postgres import Connection, connect
 from lah_platform.stores.rollups import tick
 from lah_platform.stores.watermark import advance_watermark
-
-Event = tuple[str, str, Any]
-_SEND_BYTES = 16_384
-
-
-@contextmanager
-def serving(api: Api) -> Iterator[str]:
-    """The app behind a real server in a thread; its sockets hold back little, so that a slow reader is slow soon."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
-    server = uvicorn.Server(uvicorn.Config(api.app, log_config=None, timeout_graceful_shutdown=5))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        assert wait_until(lambda: server.started, seconds=20, poll_seconds=0.01)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(20)
-        listener.close()
-    assert not thread.is_alive()
 
 
 @pytest.fixture
@@ -63,57 +40,6 @@ def url(quick: Api) -> Iterator[str]:
 def feed(api: Api) -> Iterator[Connection]:
     with connect(api.url) as connection:
         yield connection
-
-
-def note(connection: Connection, tenant: str, objects: int = 1) -> list[str]:
-    """So many anomalies of a tenant are told of; which."""
-    ids = sorted(uuid4() for _ in range(objects))
-    connection.execute(
-        "insert into live_inbox (kind, change, tenant, object_ids) values ('anomaly', 'new', %s, %s)", [tenant, ids]
-    )
-    return [str(each) for each in ids]
-
-
-def events_of(lines: Iterator[str]) -> Iterator[Event]:
-    """(id, event, data) of each, by the rules of the HTML standard; event `here` for an id alone."""
-    id_, event, data = "", "here", None
-    for line in lines:
-        name, _, value = line.partition(": ")
-        if not line:
-            yield id_, event, data
-            event, data = "here", None
-        elif name == "id":
-            id_ = value
-        elif name == "event":
-            event = value
-        elif name == "data":
-            data = json.loads(value)
-
-
-@contextmanager
-def reading(api: Api, url: str, tenant: str = "acme", at: str | None = None, **asked: Any) -> Iterator[Iterator[Event]]:
-    headers = {"X-API-Key": api.keys[tenant, "viewer"]} | ({"Last-Event-ID": at} if at else {})
-    with (
-        httpx.Client(timeout=20) as client,
-        client.stream("GET", f"{url}/api/v1/stream", params=asked, headers=headers) as answer,
-    ):
-        assert answer.status_code == 200, answer.read()
-        assert answer.headers["content-type"].startswith("text/event-stream")
-        yield events_of(answer.iter_lines())
-
-
-def told(events: Iterator[Event], most: int) -> list[Event]:
-    """The next `most` that are more than a sign of life."""
-    found: list[Event] = []
-    while len(found) < most:
-        each = next(events)
-        if each[1] != "here":
-            found.append(each)
-    return found
-
-
-def ids_told(events: Sequence[Event]) -> list[str]:
-    return [data["anomaly_id"] for _, event, data in events if event == "anomaly"]
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -183,7 +109,7 @@ def test_a_slow_reader_is_told_what_it_missed_and_holds_up_nobody(api: Api, feed
         next(prompt)
         host, port = url.removeprefix("http://").split(":")
         with socket.socket() as slow, ExitStack() as at_end:
-            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SEND_BYTES)
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SEND_BYTES)
             slow.connect((host, int(port)))
             key = api.keys["acme", "viewer"]
             slow.sendall(f"GET /api/v1/stream HTTP/1.0\r\nHost: x\r\nX-API-Key: {key}\r\n\r\n".encode())
