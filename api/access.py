@@ -19,6 +19,7 @@ from api.problems import Problem
 from lah_platform.stores.keys import Role
 
 __all__ = [
+    "OPERATORS_ONLY",
     "PUBLIC",
     "ROLES",
     "ROUTES",
@@ -40,23 +41,25 @@ Permission = Literal[
     "anomalies:dismiss",
     "costs:read",
     "reports:read",
+    "reports:generate",
     "checks:read",
     "dead_letters:read",
     "backfills:operate",
+    "runs:read",
     "monitoring:read",
     "keys:manage",
 ]
 PUBLIC: Final = "public"
 
 _AGGREGATES: frozenset[Permission] = frozenset(
-    {"metrics:read", "live:read", "signals:read", "costs:read", "checks:read", "monitoring:read"}
+    {"metrics:read", "live:read", "signals:read", "costs:read", "checks:read", "runs:read", "monitoring:read"}
 )
 ROLES: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
     {
         "viewer": _AGGREGATES,
         "analyst": _AGGREGATES | {"events:read", "reports:read", "anomalies:dismiss"},
         "ingest": frozenset({"events:write"}),
-        "compliance": _AGGREGATES | {"events:read", "reports:read", "dead_letters:read"},
+        "compliance": _AGGREGATES | {"events:read", "reports:read", "reports:generate", "dead_letters:read"},
         "admin": frozenset(get_args(Permission)),
     }
 )
@@ -84,10 +87,16 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("GET", "/api/v1/costs"): "costs:read",
         ("GET", "/api/v1/reports"): "reports:read",
         ("GET", "/api/v1/reports/{report_id}"): "reports:read",
+        ("POST", "/api/v1/reports"): "reports:generate",
+        ("GET", "/api/v1/reports/requests/{report_request_id}"): "reports:generate",
+        ("DELETE", "/api/v1/reports/requests/{report_request_id}"): "reports:generate",
         ("GET", "/api/v1/checks"): "checks:read",
         ("GET", "/api/v1/dead-letters"): "dead_letters:read",
         ("POST", "/api/v1/backfills"): "backfills:operate",
+        ("GET", "/api/v1/backfills"): "backfills:operate",
         ("GET", "/api/v1/backfills/{request_id}"): "backfills:operate",
+        ("DELETE", "/api/v1/backfills/{request_id}"): "backfills:operate",
+        ("GET", "/api/v1/runs"): "runs:read",
         ("GET", "/api/v1/keys"): "keys:manage",
         ("POST", "/api/v1/keys"): "keys:manage",
         ("POST", "/api/v1/keys/{key_id}/rotate"): "keys:manage",
@@ -100,8 +109,8 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
     }
 )
 
-# A recomputation covers every tenant's rows, so it is the operator's to ask for, not one tenant's
-_OPERATORS_ONLY: frozenset[Permission] = frozenset({"backfills:operate"})
+# Recomputations, reports and runs cover every tenant's rows, so they are the operator's, not one tenant's
+OPERATORS_ONLY: Final[frozenset[Permission]] = frozenset({"backfills:operate", "reports:generate", "runs:read"})
 
 
 _bearer = HTTPBearer(
@@ -141,7 +150,7 @@ def admitted(app: FastAPI, presented: str, asked: tuple[str, str]) -> Principal:
     principal = gate.admit(presented)
     if needed not in ROLES[principal.role]:
         raise Problem("not-permitted", f"The role {principal.role} may not do this; {_roles_text(needed)} may")
-    if needed in _OPERATORS_ONLY and not principal.is_operator:
+    if needed in OPERATORS_ONLY and not principal.is_operator:
         raise Problem(
             "not-permitted",
             "This concerns every tenant, and the key belongs to one",

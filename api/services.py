@@ -44,7 +44,7 @@ class Services:
     max_streams_per_credential: int = 10
     max_waiting_messages: int = 10_000
     heartbeat_s: float = 15.0
-    live_poll_s: float = 0.5
+    live_poll_s: float = 0.2
 
     def close(self) -> None:
         """Let go of the door and the pool."""

@@ -3,8 +3,8 @@
 `python -m benchmarks.live --json` (2 minutes; `--quick` within one): 10,000 events/s that happen now; one reader of
 `/api/v1/stream?open=true` adds up the minutes it is told, 19 more read what they are sent and one reads nothing at all.
 
-The k-th event produced has reached the reader when the minutes it was told count k. `noted` is from the row's note in the
-database to the reader.
+The k-th event produced has reached the reader when the minutes it was told count k. `noted` is from the note in
+the database to the reader.
 """
 
 import argparse

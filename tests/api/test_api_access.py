@@ -8,7 +8,7 @@ from api_support import TENANTS, Api
 from fastapi import FastAPI
 from starlette.routing import WebSocketRoute
 
-from api.access import PUBLIC, ROLES, ROUTES, check_declared
+from api.access import OPERATORS_ONLY, PUBLIC, ROLES, ROUTES, check_declared
 from api.app import create_app
 from api.examples import (
     ANOMALY_ID,
@@ -19,7 +19,9 @@ from api.examples import (
     INCIDENT_ID,
     KEY,
     KEY_ID,
+    REPORT,
     REPORT_ID,
+    REPORT_REQUEST_ID,
     ROTATION,
     TIMESERIES,
 )
@@ -33,12 +35,14 @@ _IDS = {
     "{event_id}": EVENT_ID,
     "{report_id}": REPORT_ID,
     "{request_id}": BACKFILL_ID,
+    "{report_request_id}": REPORT_REQUEST_ID,
     "{key_id}": KEY_ID,
 }
 _BODIES: dict[str, Any] = {
     "/api/v1/events": EVENTS["flat spelling"],
     "/api/v1/events/batch": [EVENTS["flat spelling"]],
     "/api/v1/backfills": BACKFILL["a month"],
+    "/api/v1/reports": REPORT["a month"],
     "/api/v1/timeseries/query": TIMESERIES["a gap-free chart"],
     "/api/v1/keys": next(iter(KEY.values())),
     "/api/v1/keys/{key_id}/rotate": next(iter(ROTATION.values())),
@@ -53,6 +57,7 @@ _QUERIES = {
 _ASKED = {asked: needed for asked, needed in ROUTES.items() if asked[0] != "WEBSOCKET"}
 _PRIVATE = [(method, path, needed) for (method, path), needed in _ASKED.items() if needed != PUBLIC]
 _NO_JSON = ("/metrics/prometheus", "/api/v1/stream")
+_OF_NOBODY = ("/api/v1/checks", "/api/v1/lineage", *_NO_JSON)
 
 
 def _address(path: str) -> str:
@@ -131,7 +136,7 @@ def test_a_role_does_exactly_what_its_permissions_say(seeded: Api) -> None:
             if (tenant, role) not in seeded.keys:
                 continue
             for method, path, needed in _PRIVATE:
-                is_permitted = needed in permissions and (needed != "backfills:operate" or tenant == EVERY_TENANT)
+                is_permitted = needed in permissions and (needed not in OPERATORS_ONLY or tenant == EVERY_TENANT)
                 _revive_example_key(seeded)
                 answer = _ask(seeded, tenant, role, method, path)
                 assert (answer.status_code != 403) == is_permitted, (tenant, role, method, path, answer.text)
@@ -141,7 +146,7 @@ def test_a_role_does_exactly_what_its_permissions_say(seeded: Api) -> None:
 def test_no_get_route_shows_a_row_of_another_tenant(served: Api) -> None:
     asked = set()
     for method, path, needed in _PRIVATE:
-        if method != "GET" or needed == "backfills:operate":
+        if method != "GET" or needed in OPERATORS_ONLY:
             continue
         for tenant in TENANTS:
             answer = _ask(served, tenant, "admin", method, path)
@@ -156,12 +161,12 @@ def test_no_get_route_shows_a_row_of_another_tenant(served: Api) -> None:
             elif path != "/api/v1/checks":  # verdicts belong to nobody
                 assert _tenants_in(answer.json()) == {tenant}, path
         asked.add(path)
-    assert asked == {p for m, p, needed in _PRIVATE if m == "GET" and needed != "backfills:operate"}
+    assert asked == {p for m, p, needed in _PRIVATE if m == "GET" and needed not in OPERATORS_ONLY}
 
 
 def test_an_operators_key_sees_every_tenant(served: Api) -> None:
-    for method, path, _ in _PRIVATE:
-        if method != "GET" or "{" in path or path in ("/api/v1/checks", "/api/v1/lineage", *_NO_JSON):
+    for method, path, needed in _PRIVATE:
+        if method != "GET" or "{" in path or needed in OPERATORS_ONLY or path in _OF_NOBODY:
             continue
         assert _tenants_in(_ask(served, EVERY_TENANT, "admin", method, path).json()) >= set(TENANTS), path
 

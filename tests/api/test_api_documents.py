@@ -15,9 +15,12 @@ from api.headers import SECURITY_HEADERS
 from api.problems import KINDS
 
 ROUTE_LIST = """\
+DELETE /api/v1/backfills/{request_id}: 202
 DELETE /api/v1/keys/{key_id}: 204
+DELETE /api/v1/reports/requests/{report_request_id}: 202
 GET /api/v1/anomalies: 200
 GET /api/v1/backfills/{request_id}: 200
+GET /api/v1/backfills: 200
 GET /api/v1/checks: 200
 GET /api/v1/correlations: 200
 GET /api/v1/costs: 200
@@ -32,8 +35,10 @@ GET /api/v1/incidents: 200
 GET /api/v1/keys: 200
 GET /api/v1/lineage: 200
 GET /api/v1/metrics: 200 304
+GET /api/v1/reports/requests/{report_request_id}: 200
 GET /api/v1/reports/{report_id}: 200
 GET /api/v1/reports: 200
+GET /api/v1/runs: 200
 GET /api/v1/stream: 200
 GET /api/v1/watermarks: 200
 GET /docs: 200
@@ -47,6 +52,7 @@ POST /api/v1/events/batch: 200 202
 POST /api/v1/events: 200 202
 POST /api/v1/keys/{key_id}/rotate: 201
 POST /api/v1/keys: 201
+POST /api/v1/reports: 202
 POST /api/v1/timeseries/query: 200 304
 """
 
@@ -120,7 +126,7 @@ def test_every_example_body_is_as_its_schema_says(document: dict[str, Any]) -> N
                 continue
             assert not _errors(content["schema"], example["value"], document), (path, name)
             checked += 1
-    assert checked == 8
+    assert checked == 9
 
 
 def test_every_parameter_and_every_route_is_described(document: dict[str, Any]) -> None:
