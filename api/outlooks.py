@@ -4,10 +4,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
 import polars as pl
-from fastapi import Depends, FastAPI, Query
+from fastapi import Depends, FastAPI, Query, Response
 
 from api.access import Caller
-from api.lists import read_page
+from api.formats import Accepted, documented
+from api.lists import in_format, read_page
 from api.models import ForecastModel, ForecastOutlook, RangePage
 from api.parameters import ForecastModelFilter, OutlookFilter, within
 from api.problems import Problem
@@ -23,8 +24,12 @@ _FULL: Final = {"value", "lower", "upper", "lower_80", "upper_80"}
 
 
 def list_forecast_models(
-    caller: Caller, services: Annotated[Services, Depends(services_of)], asked: Annotated[ForecastModelFilter, Query()]
-) -> dict[str, Any]:
+    caller: Caller,
+    services: Annotated[Services, Depends(services_of)],
+    asked: Annotated[ForecastModelFilter, Query()],
+    kind: Accepted,
+    response: Response,
+) -> Any:
     """What forecasts made in the range were made of, their backtest, and how they came out; by default of a week."""
     span = within(asked, services.clock(), _RECENT, ahead=timedelta(seconds=1))
     page = read_page(
@@ -39,7 +44,8 @@ def list_forecast_models(
         model=asked.model,
         method=asked.method,
     )
-    return {"items": page.rows, "next_cursor": page.next_cursor, "from": span.from_, "to": span.to}
+    content = {"items": page.rows, "next_cursor": page.next_cursor, "from": span.from_, "to": span.to}
+    return in_format(kind, content, ForecastModel, response)
 
 
 def forecast_outlook(
@@ -103,6 +109,7 @@ def add_routes(app: FastAPI) -> None:
         methods=["GET"],
         tags=["signals"],
         response_model=RangePage[ForecastModel],
+        responses=documented(has_tag=False),
     )
     app.add_api_route(
         "/api/v1/forecasts/outlook", forecast_outlook, methods=["GET"], tags=["signals"], response_model=ForecastOutlook
