@@ -11,6 +11,7 @@ from api import backfills, events, evidence, ingest, keys, lineage, monitoring, 
 from api.access import authorise, check_declared
 from api.gate import Gate
 from api.headers import SecurityHeaders
+from api.kept import KeptAnswers
 from api.openapi import TITLE, build_document, query_parameters
 from api.parameters import refuse_unknown_parameters
 from api.problems import add_handlers
@@ -57,7 +58,7 @@ def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
         },
     )
     app.state.services = services
-    app.state.gate = Gate(services)
+    app.state.gate = gate = Gate(services)
     app.state.submissions = 0
     for part in (
         ingest,
@@ -75,6 +76,7 @@ def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
         part.add_routes(app)
     add_handlers(app)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(KeptAnswers, gate=gate, services=services, paths=[tables.METRICS, timeseries.QUERY])
     check_declared(app)
     app.state.query_parameters = query_parameters(app.openapi())
     return app
