@@ -28,16 +28,19 @@ _Request = tuple[str, str, bytes, str, bytes]
 _RawHeaders = list[tuple[bytes, bytes]]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Kept:
+    """`ask_again_s`: from then on the next request asks the app, while others still get this."""
+
     headers: _RawHeaders
     body: bytes
     tag: str
     believed_until_s: float
+    ask_again_s: float
 
 
 class KeptAnswers:
-    """Sends a kept answer again while it is believed; then asks the app whether it still stands, and keeps the new one.
+    """Sends a kept answer again while it is believed, and asks the app in good time whether it still stands.
 
     Only for keys that were verified within the last seconds, within their rate limit, and only what a route answered
     to the same request of the same tenant and role before: everything else goes to the app as it came. At most 64 MiB
@@ -76,7 +79,9 @@ class KeptAnswers:
         if principal is None and self._gate.has_seen(presented):
             principal = await run_in_threadpool(self._gate.verified, presented)
         kept = None if principal is None else self._kept.get((principal.tenant, principal.role, request))
-        if kept is not None and self._now_s() >= kept.believed_until_s:
+        now_s = self._now_s()
+        if kept is not None and now_s >= min(kept.ask_again_s, kept.believed_until_s):
+            kept.ask_again_s = now_s + KEPT_S / 2
             scope = _asking_about(kept, scope, headers)
         elif principal is not None and kept is not None and self._gate.may_ask(principal):
             await _send_kept(kept, headers.get("if-none-match"), send)
@@ -86,7 +91,8 @@ class KeptAnswers:
     def keep(self, presented: str, request: _Request, headers: _RawHeaders, body: bytes, tag: str) -> None:
         """Keep what the app answered to who presented that, from now on believed."""
         principal = self._gate.believed(presented)
-        kept = _Kept(headers, body, tag, self._now_s() + KEPT_S)
+        now_s = self._now_s()
+        kept = _Kept(headers, body, tag, believed_until_s=now_s + KEPT_S, ask_again_s=now_s + KEPT_S / 2)
         if principal is not None and _bytes_of(kept) <= _MOST_BYTES_OF_ONE:
             self._kept[principal.tenant, principal.role, request] = kept
 
