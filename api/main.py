@@ -74,6 +74,8 @@ def main() -> None:
         port=chosen.api_port,
         access_log=False,
         server_header=False,
+        ssl_certfile=chosen.api_certificate,
+        ssl_keyfile=chosen.api_certificate_key,
     )
 
 
