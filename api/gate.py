@@ -9,7 +9,7 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 from psycopg import OperationalError
 from starlette.datastructures import Headers
 
-from api.credentials import KeyRing, Principal
+from api.credentials import REVOKED_WITHIN_S, KeyRing, Principal
 from api.problems import Problem
 from api.services import Services
 from api.tokens import TokenVerifier
@@ -64,10 +64,14 @@ class Gate:
         """Count one request of the principal; False when it asks too often."""
         return self._rate is None or self._limiter.hit(self._rate, principal.actor)
 
-    def _principal(self, presented: str) -> Principal:
+    def still(self, presented: str) -> Principal:
+        """Who presents it as of now, however lately it was verified, and without its counting. Raises Problem."""
+        return self._principal(presented, within_s=0)
+
+    def _principal(self, presented: str, *, within_s: float = REVOKED_WITHIN_S) -> Principal:
         if self._tokens is not None and not presented.startswith(_KEY_PREFIX):
             return self._tokens.principal(presented)
-        key = self._keys.find(presented)
+        key = self._keys.find(presented, within_s=within_s)
         if key is None:
             raise _refused("The API key is unknown, was revoked or has ended")
         if key.is_demo and not self._takes_demo_keys:

@@ -20,6 +20,8 @@ from lah_platform.stores.postgres import open_pool
 __all__ = ["build", "build_services", "main"]
 
 _POOL_CONNECTIONS: Final = 8
+_LAST_ANSWERS_S: Final = 20  # more than the statements' limit
+_SOCKET_BYTES: Final = 4096  # readers of the live stream have nothing to say
 _STATEMENT_TIMEOUT_MS: Final = 15_000  # below the half minute after which proxies give up
 
 
@@ -76,6 +78,8 @@ def main() -> None:
         server_header=False,
         ssl_certfile=chosen.api_certificate,
         ssl_keyfile=chosen.api_certificate_key,
+        timeout_graceful_shutdown=_LAST_ANSWERS_S,
+        ws_max_size=_SOCKET_BYTES,
     )
 
 

@@ -20,6 +20,7 @@ from lah_platform.rollups.windows import WINDOWS, window
 
 __all__ = [
     "AnomalyFilter",
+    "BackfillFilter",
     "CheckFilter",
     "CorrelationFilter",
     "IncidentFilter",
@@ -285,6 +286,15 @@ class ReportFilter(Paging):
     """Which reports."""
 
     name: Text | None = Field(None, description="Name of the report.", examples=["compliance_evidence"])
+
+
+class BackfillFilter(Paging):
+    """Which recomputations."""
+
+    table: Text | None = Field(None, description="What is recomputed.", examples=["cost_daily"])
+    state: Literal["requested", "started", "cancelling", "succeeded", "failed", "cancelled"] | None = Field(
+        None, description="How it stands."
+    )
 
 
 class CheckFilter(Paging):

@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     )
     api_certificate_key: Path | None = Field(default=None, description="That certificate's private key, in PEM.")
     dagster_port: int = Field(default=3000, ge=1, le=65535)
+    dagster_url: str | None = Field(
+        default=None, description="Where people reach Dagster's UI; unset: on this machine, at LAH_DAGSTER_PORT."
+    )
     postgres_port: int = Field(default=54329, ge=1, le=65535, description="Port of the embedded PostgreSQL.")
     broker_port: int = Field(default=19092, ge=1, le=65535, description="Port of the embedded broker.")
     code_port: int = Field(
@@ -124,6 +127,11 @@ class Settings(BaseSettings):
     def strict_window(self) -> timedelta | None:
         """How long an event_id is held to its first timestamp; None: it is not."""
         return timedelta(hours=self.dedup_window_hours) if self.dedup == "strict" else None
+
+    @property
+    def dagster_address(self) -> str:
+        """Dagster's UI, without a slash at the end."""
+        return (self.dagster_url or f"http://127.0.0.1:{self.dagster_port}").rstrip("/")
 
     @property
     def has_embedded_postgres(self) -> bool:

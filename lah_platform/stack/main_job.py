@@ -199,9 +199,9 @@ def _run(hub: Supervisor, connection: Connection, table: str) -> None:
 
     def finished() -> bool:
         state, run_id = state_of(connection, request)
-        if state == "failed":
+        if state in ("failed", "cancelled"):
             raise StackError(
-                f"The run for '{table}' failed", f"Open {hub.dagster_url}/runs/{run_id or ''} and read why"
+                f"The run for '{table}' {state}", f"Open {hub.dagster_url}/runs/{run_id or ''} and read why"
             )
         return bool(state == "succeeded")
 

@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 from lah_platform.correlations.model import Correlation, Member
 from lah_platform.incidents import Incident, IncidentInputs
 from lah_platform.stores.frames import copy_rows, read_frame
+from lah_platform.stores.live_feed import noting_changes
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
 
@@ -93,18 +94,20 @@ def write_incidents(
     with connection.transaction():
         connection.execute(_Q["lock"], {"table": "incidents"})
         ids = [each.incident_id for each in kept]
-        connection.execute(_Q["delete_incidents"], {"start": period_from, "end": period_to, "ids": ids})
-        copy_rows(
-            connection,
-            "incidents",
-            list(_TYPES),
-            list(_TYPES.values()),
-            [
-                (i.incident_id, i.tenant, i.title, i.severity, i.is_open, i.started_at, i.ended_at, i.root_cause)
-                + (i.root_cause_confidence, i.cost_usd, Jsonb(dict(i.story)), detected_at)
-                for i in kept
-            ],
-        )
+        replaced = {"start": period_from, "end": period_to, "ids": ids}
+        with noting_changes(connection, "incidents", replaced):
+            connection.execute(_Q["delete_incidents"], replaced)
+            copy_rows(
+                connection,
+                "incidents",
+                list(_TYPES),
+                list(_TYPES.values()),
+                [
+                    (i.incident_id, i.tenant, i.title, i.severity, i.is_open, i.started_at, i.ended_at, i.root_cause)
+                    + (i.root_cause_confidence, i.cost_usd, Jsonb(dict(i.story)), detected_at)
+                    for i in kept
+                ],
+            )
         copy_rows(
             connection,
             "incident_members",

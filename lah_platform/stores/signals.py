@@ -12,6 +12,7 @@ from lah_platform.anomalies.identity import anomaly_id
 from lah_platform.correlations.model import Correlation
 from lah_platform.rollups.windows import window as window_named
 from lah_platform.stores.frames import copy_frame, copy_rows, read_frame
+from lah_platform.stores.live_feed import noting_changes
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
 
@@ -162,10 +163,10 @@ def write_anomalies(
     ).join(_tenants(connection, kept), on="series_id", how="left")
     with connection.transaction():
         connection.execute(_Q["lock"], {"table": "anomalies"})
-        connection.execute(
-            _Q["delete_anomalies"], {"window": window, "start": period_from, "end": period_to, "ids": ids}
-        )
-        return copy_frame(connection, "anomalies", rows, ["anomaly_id", "tenant", *frame.columns, "detected_at"])
+        replaced = {"window": window, "start": period_from, "end": period_to, "ids": ids}
+        with noting_changes(connection, "anomalies", replaced):
+            connection.execute(_Q["delete_anomalies"], replaced)
+            return copy_frame(connection, "anomalies", rows, ["anomaly_id", "tenant", *frame.columns, "detected_at"])
 
 
 def write_forecasts(

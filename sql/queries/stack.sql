@@ -46,7 +46,7 @@ values (%(request_id)s, %(table_name)s, %(from_day)s, %(to_day)s, %(requested_by
 
 -- name: backfill_state
 -- How a requested backfill stands.
-select state, run_id from backfill_requests where request_id = %(request_id)s
+select state, run_id, table_name from backfill_requests where request_id = %(request_id)s
 
 -- name: backfill_progress
 -- How far a requested backfill is.
@@ -55,18 +55,28 @@ select state, run_id, days_done, to_day - from_day + 1 from backfill_requests wh
 -- name: backfill_day_done
 -- One more day of the range is computed.
 update backfill_requests set days_done = days_done + 1 where request_id = %(request_id)s and days_done <= to_day - from_day
+returning state
 
 -- name: open_backfills
 -- Requests that no run has finished yet, oldest first.
 select request_id, table_name, from_day, to_day, requested_by, state, run_id, metrics from backfill_requests
-where state in ('requested', 'started') order by requested_at
+where state in ('requested', 'started', 'cancelling') order by requested_at
+
+-- name: cancel_backfill
+-- Have a request that has not ended cancelled; of a table only, where one is named.
+update backfill_requests set state = 'cancelling'
+where request_id = %(request_id)s and state in ('requested', 'started')
+  and (%(table)s::text is null or table_name = %(table)s::text)
+returning table_name
 
 -- name: set_backfill_state
--- Note a request's progress.
+-- Note a request's progress; what has ended stays, and what is to be cancelled does not start.
 update backfill_requests set state = %(state)s, run_id = %(run_id)s,
        days_done = case when %(state)s = 'succeeded' then to_day - from_day + 1 else days_done end,
-       finished_at = case when %(state)s in ('succeeded', 'failed') then now() end
-where request_id = %(request_id)s
+       finished_at = case when %(state)s in ('succeeded', 'failed', 'cancelled') then now() end
+where request_id = %(request_id)s and (state in ('requested', 'started') or (state = 'cancelling' and %(state)s <> 'started'))
+  and (state, run_id) is distinct from (%(state)s, %(run_id)s)
+returning requested_by, table_name
 
 -- name: late_days
 -- Days before today whose rollups are newer than their costs: late events landed after the day was computed.

@@ -400,7 +400,7 @@ def test_a_backfill_that_makes_no_sense_is_refused_and_changes_nothing(
     answer = served.client("*", "admin").post("/api/v1/backfills", content=content)
     assert (answer.status_code, answer.json().get("field")) == (status, field)
     with connect(served.url) as connection:
-        assert connection.execute("select count(*) from backfill_requests").fetchone() == (1,)  # the one seeded
+        assert connection.execute("select count(*) from backfill_requests").fetchone() == (2,)  # those seeded
 
 
 @pytest.mark.parametrize("path", list(LISTS.values()))

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -14,6 +15,8 @@ import pytest
 from api_support import TestClient
 from confluent_kafka import Consumer, TopicPartition
 from pydantic import SecretStr
+from websockets.exceptions import ConnectionClosedError
+from websockets.sync.client import connect as open_socket
 
 from api.app import create_app
 from api.main import build_services
@@ -30,6 +33,10 @@ from lah_platform.stores.postgres import connect
 
 @pytest.fixture
 def server_url(database: str, tmp_path: Path) -> Iterator[str]:
+    yield from _server(database, tmp_path)
+
+
+def _server(database: str, tmp_path: Path) -> Iterator[str]:
     port = unused_port()
     environment = {
         "PATH": os.environ["PATH"],
@@ -77,6 +84,27 @@ def test_a_server_takes_an_event_gives_it_back_and_stops_when_told(
         assert found.json()["payload"] == event["payload"]
         assert client.post("/api/v1/events/batch", content=b" " * (8 * 1024 * 1024 + 1)).status_code == 413
         assert "server" not in found.headers
+
+
+def test_a_server_with_open_streams_says_goodbye_and_stops_when_told(database: str, tmp_path: Path) -> None:
+    with connect(database) as connection:
+        _, key = create_key(connection, server_secret(tmp_path), tenant="acme", role="viewer", label="", actor="test")
+    with ExitStack() as stack:
+        with contextmanager(_server)(database, tmp_path) as url:
+            client = stack.enter_context(httpx.Client(base_url=url, headers={"X-API-Key": key}, timeout=20))
+            answer = stack.enter_context(client.stream("GET", "/api/v1/stream"))
+            lines = answer.iter_lines()
+            assert next(lines) == ": here"
+            socket = stack.enter_context(
+                open_socket(f"{url.replace('http', 'ws')}/api/v1/stream/socket", additional_headers={"X-API-Key": key})
+            )
+            assert '"here"' in str(socket.recv())
+        said = list(lines)
+        assert 'data: {"reason": "the server is stopping"}' in said
+        assert "event: end" in said
+        with pytest.raises(ConnectionClosedError):
+            list(socket)
+        assert socket.close_code == 1012
 
 
 def _server_time(client: httpx.Client) -> str:
