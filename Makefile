@@ -23,7 +23,7 @@ demo: setup ## The main job on real events, then serve until Ctrl-C (ARGS="--exi
 	@$(BIN)/lah demo $(ARGS)
 
 test: setup ## All tests, on a real PostgreSQL, a real broker and a real Dagster
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 faults: setup ## Landing killed, frozen, filled and locked, 200 times (ARGS="--seed 7")
 	@$(BIN)/python -m tests.faults $(ARGS)

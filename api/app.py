@@ -25,6 +25,7 @@ from api import (
 from api.access import authorise, check_declared
 from api.gate import Gate
 from api.headers import SecurityHeaders
+from api.kept import KeptAnswers
 from api.live_hub import LiveHub
 from api.openapi import TITLE, build_document, query_parameters
 from api.parameters import refuse_unknown_parameters
@@ -98,6 +99,7 @@ def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
         part.add_routes(app)
     add_handlers(app)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(KeptAnswers, gate=gate, services=services, paths=[tables.METRICS, timeseries.QUERY])
     check_declared(app)
     app.state.query_parameters = query_parameters(app.openapi())
     return app

@@ -76,6 +76,8 @@ def main() -> None:
         port=chosen.api_port,
         access_log=False,
         server_header=False,
+        ssl_certfile=chosen.api_certificate,
+        ssl_keyfile=chosen.api_certificate_key,
         timeout_graceful_shutdown=_LAST_ANSWERS_S,
         ws_max_size=_SOCKET_BYTES,
     )

@@ -37,6 +37,16 @@ TENANTS = ("acme", "globex")
 
 
 @dataclass
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    now_s: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@dataclass
 class Api:
     """The app, and a key for every (tenant, role)."""
 
