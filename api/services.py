@@ -43,7 +43,7 @@ class Services:
     max_submissions: int = 8
     max_streams: int = 200
     max_streams_per_credential: int = 10
-    max_waiting_messages: int = 10_000
+    max_waiting_messages: int = 5_000
     heartbeat_s: float = 15.0
     live_poll_s: float = 0.2
 
