@@ -1,9 +1,12 @@
 """What a person reads at the end of the demo."""
 
+from datetime import datetime
+
 from rich.console import Console
 from rich.table import Table
 
 from lah_platform.stack.main_job import Summary
+from lah_platform.stack.planted import Planted
 from lah_platform.stack.supervisor import Supervisor
 
 __all__ = ["places", "print_summary"]
@@ -29,10 +32,38 @@ def print_summary(console: Console, summary: Summary) -> None:
     console.print(f"checks: {summary.checks_passed} passed, {summary.checks_failed} failed")
     for name in summary.failed_checks:
         console.print(f"  [red]failed[/red] {name}")
+    _print_planted(console, summary.planted)
     stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in summary.stage_seconds.items())
     console.print(f"{stages}; {summary.seconds:.1f} s in all, {summary.peak_resident_mib:,} MiB resident at most")
     if summary.report_path:
         console.print(f"report: {summary.report_path}", soft_wrap=True)
+
+
+def _print_planted(console: Console, planted: Planted) -> None:
+    """What was planted and what the hub made of it."""
+    if planted.note:
+        console.print(f"planted: {planted.note}")
+    if not planted.episodes and not planted.incidents:
+        return
+    table = Table("planted", "from", "to (UTC)", "told as", "from", "to", box=None, pad_edge=False)
+    for each in planted.episodes:
+        told = each.anomaly_type if each.is_found else "[red]not found[/red]"
+        subject = f"{each.name}: {each.metric} of {each.service}"
+        table.add_row(
+            subject, *_times(each.started_at, each.ended_at), told, *_times(each.detected_from, each.detected_to)
+        )
+    for incident in planted.incidents:
+        told = "[red]not found[/red]" if incident.incident_id is None else f"from {incident.named or 'somewhere'}"
+        if incident.confidence is not None:
+            told += f", {incident.confidence:.0%} sure"
+        subject = f"incident: from {incident.root_cause}"
+        planted_times = _times(incident.started_at, incident.ended_at)
+        table.add_row(subject, *planted_times, told, *_times(incident.detected_from, incident.detected_to))
+    console.print(table)
+
+
+def _times(start: datetime | None, end: datetime | None) -> tuple[str, str]:
+    return tuple(f"{at:%d %b %H:%M}" if at else "" for at in (start, end))  # type: ignore[return-value]
 
 
 def places(console: Console, hub: Supervisor) -> None:

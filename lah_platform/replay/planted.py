@@ -12,6 +12,7 @@ from lah_platform.replay.scene import HOUR_US, Scene, synthetic
 from lah_platform.replay.wire import Draft, draft, instant
 
 __all__ = [
+    "EMBEDDING_MODEL",
     "EPISODES",
     "INCIDENT",
     "LEAST_EVENTS",
@@ -73,6 +74,7 @@ EPISODES = (
 """One of each type that the detectors know, two of frequency, and a lasting shift, which is told as a long spike."""
 
 INCIDENT = "incident"
+EMBEDDING_MODEL = "text-embedder"
 _INCIDENT_HOURS = (16, 13)
 _NIGHT_FROM_HOUR, _NIGHT_HOURS = 2, 3
 _DAY_HOURS = 24
@@ -131,11 +133,11 @@ def incident_in(scene: Scene) -> PlantedIncident:
     span = span_of(scene, INCIDENT)
     return PlantedIncident(
         tenant="globex",
-        root_cause="service embedder",
+        root_cause=f"model {EMBEDDING_MODEL}",
         services=("help-assistant", "retriever", "embedder"),
         started_at=instant(span.start_us),
         ended_at=instant(span.end_us),
-        what="the embedder takes ten times as long, what waits for it is slow, and answers are asked for again",
+        what="the embedder's model takes ten times as long, what waits for it is slow, and answers are asked for again",
     )
 
 

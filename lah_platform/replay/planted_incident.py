@@ -1,14 +1,15 @@
 """A system of three services with one incident in it, planted at the time of `planted`: seeded, not measured.
 
-Every five minutes somebody asks the help assistant, which asks the retriever, which asks the embedder; each call names
-the one before as its parent, and all of a question share a correlation id. In the incident the embedder takes ten times
-as long, so does what waits for it as far as it waits, and the assistant asks its model again twice.
+Every five minutes somebody asks the help assistant, which asks the retriever, which asks the embedder, each with a
+model of its own; each call names the one before as its parent, and all of a question share a correlation id. In the
+incident the embedder's model takes ten times as long, so do the services as far as they wait for it, and the assistant
+asks its own model again twice.
 """
 
 import numpy as np
 
 from lah_platform.replay.models import price_history, usd
-from lah_platform.replay.planted import INCIDENT, PLANTED_TAG, incident_in, span_of
+from lah_platform.replay.planted import EMBEDDING_MODEL, INCIDENT, PLANTED_TAG, incident_in, span_of
 from lah_platform.replay.scene import HOUR_US, MINUTE_US, SECOND_US, Scene, synthetic
 from lah_platform.replay.wire import Draft, Source, draft
 
@@ -16,9 +17,10 @@ __all__ = ["incident_events"]
 
 _HOURS = 60
 _EVERY_US = 5 * MINUTE_US
-_MODEL = "o3"
+_MODELS = {"help-assistant": "o3", "retriever": "text-reranker", "embedder": EMBEDDING_MODEL}
+_ANSWERING = "help-assistant"
 _OWN_MS = {"help-assistant": 1_400.0, "retriever": 150.0, "embedder": 200.0}  # without what each waits for
-_FACTOR = 10.0  # of the embedder, in the incident
+_FACTOR = 10.0  # of the embedder's model, in the incident
 _SPREAD = 0.05
 _ATTEMPTS = 3  # in the incident
 _CALL_US = 1_000
@@ -63,7 +65,7 @@ def _question(
     for depth, service in enumerate(services):
         event_id = scene.identity.uuid("planted", name, f"latency of {service}")
         data: dict[str, object] = {
-            "model_id": _MODEL,
+            "model_id": _MODELS[service],
             "request_id": f"help-{correlation_id[:8]}",
             "total_latency_ms": round(sum(own_ms[each] for each in services[depth:]), 3),
         }
@@ -83,7 +85,7 @@ def _question(
         parent = event_id
     for attempt in range(_ATTEMPTS if is_hit else 1):
         asked_us = at_us + (attempt + 1) * _USAGE_US
-        events += _answer(scene, sources["help-assistant"], rng, asked_us, f"{name}.{attempt}", correlation_id, tags)
+        events += _answer(scene, sources[_ANSWERING], rng, asked_us, f"{name}.{attempt}", correlation_id, tags)
     return events
 
 
@@ -98,10 +100,10 @@ def _answer(
 ) -> list[Draft]:
     """token_usage and token_cost of one call of the model."""
     inputs, outputs = (round(usual * float(rng.lognormal(0.0, _SPREAD))) for usual in (3_000, 300))
-    price = price_history(_MODEL).at(at_us + _COST_US)
+    price = price_history(_MODELS[_ANSWERING]).at(at_us + _COST_US)
     usage_id = scene.identity.uuid("planted", name, "token_usage")
     tokens: dict[str, object] = {
-        "model_id": _MODEL,
+        "model_id": _MODELS[_ANSWERING],
         "request_id": f"help-{usage_id[:8]}",
         "prompt_tokens": inputs,
         "completion_tokens": outputs,
