@@ -11,6 +11,8 @@ from lah_platform.stack.supervisor import Supervisor
 
 __all__ = ["places", "print_summary"]
 
+_NOT_FOUND = "[red]not found[/red]"
+
 
 def print_summary(console: Console, summary: Summary) -> None:
     """Events, rows per table, verdicts and seconds per stage."""
@@ -40,30 +42,26 @@ def print_summary(console: Console, summary: Summary) -> None:
 
 
 def _print_planted(console: Console, planted: Planted) -> None:
-    """What was planted and what the hub made of it."""
+    """A line for each thing that was planted: what the hub made of it."""
     if planted.note:
         console.print(f"planted: {planted.note}")
-    if not planted.episodes and not planted.incidents:
-        return
-    table = Table("planted", "from", "to (UTC)", "told as", "from", "to", box=None, pad_edge=False)
     for each in planted.episodes:
-        told = each.anomaly_type if each.is_found else "[red]not found[/red]"
-        subject = f"{each.name}: {each.metric} of {each.service}"
-        table.add_row(
-            subject, *_times(each.started_at, each.ended_at), told, *_times(each.detected_from, each.detected_to)
-        )
+        what = f"planted {each.name}, {each.metric} of {each.service}, {_span(each.started_at, each.ended_at)}"
+        told = f"{each.anomaly_type}, {_span(each.detected_from, each.detected_to)}"
+        console.print(f"{what}: {f'found as {told}' if each.is_found else _NOT_FOUND}", soft_wrap=True)
     for incident in planted.incidents:
-        told = "[red]not found[/red]" if incident.incident_id is None else f"from {incident.named or 'somewhere'}"
+        what = f"planted incident, from {incident.root_cause}, {_span(incident.started_at, incident.ended_at)}"
+        named = f"told as from {incident.named or 'somewhere'}"
         if incident.confidence is not None:
-            told += f", {incident.confidence:.0%} sure"
-        subject = f"incident: from {incident.root_cause}"
-        planted_times = _times(incident.started_at, incident.ended_at)
-        table.add_row(subject, *planted_times, told, *_times(incident.detected_from, incident.detected_to))
-    console.print(table)
+            named += f" ({incident.confidence:.0%} sure)"
+        told = f"{named}, {_span(incident.detected_from, incident.detected_to)}"
+        if not incident.is_found:
+            told = f"[red]{told}[/red]" if incident.incident_id else _NOT_FOUND
+        console.print(f"{what}: {told}", soft_wrap=True)
 
 
-def _times(start: datetime | None, end: datetime | None) -> tuple[str, str]:
-    return tuple(f"{at:%d %b %H:%M}" if at else "" for at in (start, end))  # type: ignore[return-value]
+def _span(start: datetime | None, end: datetime | None) -> str:
+    return f"{start:%d %b %H:%M} to {end:%d %b %H:%M} UTC" if start and end else "never"
 
 
 def places(console: Console, hub: Supervisor) -> None:

@@ -29,7 +29,7 @@ class Replayed:
     description: str
     seconds: float
     planted: int = 0
-    why_nothing_planted: str = "it was loaded before without"
+    why_nothing_planted: str = "the run that was loaded before holds nothing of it"
 
     @property
     def was_loaded(self) -> bool:

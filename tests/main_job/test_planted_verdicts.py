@@ -1,10 +1,13 @@
 """What the demo says of what was planted: found, missed in a sentence, or not to be held against the hub."""
 
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 
 import msgspec
 import pytest
+from rich.console import Console
 
+from lah_platform.cli.summary import print_summary
 from lah_platform.replay.planted import PlantedEpisode, PlantedIncident, announcements, episodes_in, incident_in
 from lah_platform.replay.scene import Scene
 from lah_platform.replay.wire import Identity
@@ -130,3 +133,14 @@ def test_what_was_sent_and_did_not_land_is_missing(connection: Connection) -> No
     assert planted.note == "nothing is planted: no room"
     assert Summary(planted=planted, planted_sent=8).missing()[-1] == "8 planted things that did not land"
     assert "8 planted" not in str(Summary(planted=planted).missing())
+
+
+def test_a_person_reads_a_line_for_each_planted_thing(announced: Connection) -> None:
+    _tell(announced, episodes_in(SCENE)[0])
+    _tell_incident(announced, INCIDENT, "service retriever")
+    console = Console(file=StringIO(), width=60)
+    print_summary(console, Summary(planted=planted_and_found(announced, "demo", "")))
+    lines = [line for line in console.file.getvalue().splitlines() if line.startswith("planted")]  # type: ignore[attr-defined]
+    assert len(lines) == len(episodes_in(SCENE)) + 1
+    assert len([line for line in lines if line.endswith(": not found")]) == len(episodes_in(SCENE)) - 1
+    assert "told as from service retriever (90% sure), 08 Mar 20:00 to 08 Mar 23:00 UTC" in lines[-1]
