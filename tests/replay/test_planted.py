@@ -82,11 +82,21 @@ def test_where_it_is_not_planted_nothing_is_told(told_of_quiet: pl.DataFrame, na
     assert told_as(told_of_quiet, truth(name)) == []
 
 
-def test_the_tail_moves_while_median_and_p95_stay(told: pl.DataFrame) -> None:
-    """What the distribution shift is for: no other type tells of it."""
+def test_the_tail_moves_while_median_and_p95_stay_and_no_other_type_tells_of_it(told: pl.DataFrame) -> None:
     shift = truth("distribution_shift")
     others = told.filter(pl.col("service") == shift.service, pl.col("metric") == shift.metric)
     assert set(others["anomaly_type"]) == {"distribution_shift"}
+    latency = [
+        (each.envelope["timestamp"], each.data["total_latency_ms"])
+        for each in traffic(scene())
+        if each.key.startswith(f"{shift.tenant}/{shift.service}/")
+    ]
+    frame = pl.DataFrame(latency, schema=["at", "ms"], orient="row")
+    within = pl.col("at").is_between(shift.started_at, shift.ended_at, closed="left")
+    now, usual = frame.filter(within)["ms"], frame.filter(~within)["ms"]
+    for q, least, most in ((0.5, 0.95, 1.1), (0.95, 0.95, 1.1), (0.75, 5.0, 9.0)):
+        ratio = now.quantile(q) / usual.quantile(q)  # type: ignore[operator]
+        assert least < ratio < most, q
 
 
 @pytest.mark.parametrize("end", [OTHER_END, OTHER_END.replace(hour=16)])
