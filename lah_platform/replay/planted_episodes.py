@@ -1,7 +1,8 @@
 """Traffic with one episode of every anomaly type in it, planted at the times of `planted`: seeded, not measured.
 
-Four services report by the hour (failures, speed, machines, fees) and one sends documents in batches of four, eight
-times an hour. Within an episode they are what `planted.EPISODES` says, by factors that an engineer would call obvious.
+Four services report every quarter of an hour (failures, speed, machines, fees) and one sends documents in batches of
+four, eight times an hour. Within an episode they are what `planted.EPISODES` says, by factors that an engineer would
+call obvious.
 """
 
 from collections.abc import Callable
@@ -15,9 +16,8 @@ from lah_platform.replay.wire import Draft, draft, instant
 
 __all__ = ["episode_events"]
 
-_REPORTED_US = HOUR_US - SECOND_US  # an hour's report comes in its last second
-_RHYTHM_HOURS = 240  # a series whose hour of the day is known
-_HOURS = 144
+_EVERY_US = 15 * MINUTE_US
+_REPORTED_US = _EVERY_US - SECOND_US  # a report comes in the last second of what it is about
 _GPU_HOUR_USD = Decimal("2.50")
 _FEE_USD = Decimal("0.01")
 _DAY_FROM, _DAY_TO = 8, 20  # busy hours, UTC
@@ -35,32 +35,32 @@ _Report = Callable[[np.random.Generator, int, bool], dict[str, object]]
 def episode_events(scene: Scene, *, is_planted: bool = True) -> list[Draft]:
     """The events of all five services; without `is_planted` the same traffic with nothing in it."""
     reports: dict[str, tuple[str, str, int, _Report]] = {
-        "spike": ("llm-observatory", "telemetry/error_rate", _HOURS, _failures),
-        "drop": ("llm-observatory", "telemetry/throughput", _HOURS, _speed),
-        "level_shift": ("llm-costops", "cost/resource_consumption", _RHYTHM_HOURS, _machines),
-        "pattern_deviation": ("llm-costops", "cost/api_cost", _RHYTHM_HOURS, _fees),
+        "spike": ("llm-observatory", "telemetry/error_rate", 144, _failures),
+        "drop": ("llm-observatory", "telemetry/throughput", 168, _speed),
+        "level_shift": ("llm-costops", "cost/resource_consumption", 192, _machines),
+        "pattern_deviation": ("llm-costops", "cost/api_cost", 144, _fees),
     }
     events = [
         event
         for name, (module, kind, hours, report) in reports.items()
-        for event in _hourly(scene, name, module, kind, hours, report, is_planted=is_planted)
+        for event in _reports(scene, name, module, kind, hours, report, is_planted=is_planted)
     ]
     return events + _batches(scene, is_planted=is_planted)
 
 
-def _hourly(
+def _reports(
     scene: Scene, name: str, module: str, kind: str, hours: int, report: _Report, *, is_planted: bool
 ) -> list[Draft]:
     rng, span = scene.rng(f"planted {name}"), span_of(scene, name)
     source = synthetic(module, region="us-east", team="platform", version="1.0.0", **_subject(name))
     last_us = scene.end_us // HOUR_US * HOUR_US
     events = []
-    for hour_us in range(last_us - hours * HOUR_US, last_us, HOUR_US):
-        is_odd = is_planted and span.holds(hour_us)
-        data = report(rng, hour_us, is_odd)
-        event_id = scene.identity.uuid("planted", f"{name}@{hour_us - scene.start_us}", kind)
+    for slot_us in range(last_us - hours * HOUR_US, last_us, _EVERY_US):
+        is_odd = is_planted and span.holds(slot_us)
+        data = report(rng, slot_us, is_odd)
+        event_id = scene.identity.uuid("planted", f"{name}@{slot_us - scene.start_us}", kind)
         tags = {PLANTED_TAG: name} if is_odd else None
-        events.append(draft(source, hour_us + _REPORTED_US, event_id, kind, data, tags=tags))
+        events.append(draft(source, slot_us + _REPORTED_US, event_id, kind, data, tags=tags))
     return events
 
 
@@ -70,15 +70,15 @@ def _subject(name: str) -> dict[str, str]:
 
 
 def _failures(rng: np.random.Generator, _: int, is_odd: bool) -> dict[str, object]:
-    total = int(rng.poisson(6_000))
+    total = int(rng.poisson(1_500))
     failed = int(rng.binomial(total, 0.03 if is_odd else 0.004))
     return {
         "model_id": _MODEL,
         "total_requests": total,
         "failed_requests": failed,
         "error_rate_percent": round(100.0 * failed / total, 6),
-        "error_breakdown": {"http_503": failed},
-        "window_duration_seconds": HOUR_US // SECOND_US,
+        "error_breakdown": {"http_503": failed} if failed else {},
+        "window_duration_seconds": _EVERY_US // SECOND_US,
     }
 
 
@@ -90,12 +90,12 @@ def _speed(rng: np.random.Generator, _: int, is_odd: bool) -> dict[str, object]:
         "requests_per_second": round(requests_per_second, 3),
         "tokens_per_second": round(requests_per_second * tokens_per_request, 3),
         "concurrent_requests": round(requests_per_second * 2),
-        "window_duration_seconds": HOUR_US // SECOND_US,
+        "window_duration_seconds": _EVERY_US // SECOND_US,
     }
 
 
 def _machines(rng: np.random.Generator, _: int, is_odd: bool) -> dict[str, object]:
-    gpu_hours = round(float(rng.normal(7.0 if is_odd else 4.0, 0.1)), 3)
+    gpu_hours = round(float(rng.normal(7.0 if is_odd else 4.0, 0.2)) * _EVERY_US / HOUR_US, 3)
     return {
         "resource_type": "gpu",
         "resource_id": "batch-gpu-pool",
@@ -106,16 +106,16 @@ def _machines(rng: np.random.Generator, _: int, is_odd: bool) -> dict[str, objec
     }
 
 
-def _fees(rng: np.random.Generator, hour_us: int, is_odd: bool) -> dict[str, object]:
-    is_busy = _DAY_FROM <= hour_us // HOUR_US % 24 < _DAY_TO
-    requests = round(float(rng.normal(1.0, 0.04)) * (900 if is_busy or is_odd else 150))
+def _fees(rng: np.random.Generator, slot_us: int, is_odd: bool) -> dict[str, object]:
+    is_busy = _DAY_FROM <= slot_us // HOUR_US % 24 < _DAY_TO
+    requests = round(float(rng.normal(1.0, 0.08)) * (225 if is_busy or is_odd else 38))
     return {
         "provider": "anthropic",
         "api_endpoint": "/v1/messages#web_search",
         "request_count": requests,
         "cost_per_request": _FEE_USD,
         "total_cost_usd": _FEE_USD * requests,
-        "billing_period": instant(hour_us).strftime("%Y-%m"),
+        "billing_period": instant(slot_us).strftime("%Y-%m"),
     }
 
 

@@ -15,7 +15,7 @@ from lah_platform.replay.wire import Draft, Source, draft
 
 __all__ = ["incident_events"]
 
-_HOURS = 60
+_HOURS = 56
 _EVERY_US = 5 * MINUTE_US
 _MODELS = {"help-assistant": "o3", "retriever": "text-reranker", "embedder": EMBEDDING_MODEL}
 _ANSWERING = "help-assistant"
