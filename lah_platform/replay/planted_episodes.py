@@ -21,7 +21,6 @@ _REPORTED_US = _EVERY_US - SECOND_US  # a report comes in the last second of wha
 _GPU_HOUR_USD = Decimal("2.50")
 _FEE_USD = Decimal("0.01")
 _DAY_FROM, _DAY_TO = 8, 20  # busy hours, UTC
-_MODEL = "gpt-4o-mini"
 
 _BATCH_HOURS = 92
 _BATCHES_PER_HOUR, _BATCH = 8, 4
@@ -73,7 +72,7 @@ def _failures(rng: np.random.Generator, _: int, is_odd: bool) -> dict[str, objec
     total = int(rng.poisson(1_500))
     failed = int(rng.binomial(total, 0.03 if is_odd else 0.004))
     return {
-        "model_id": _MODEL,
+        "model_id": "speech-recogniser",
         "total_requests": total,
         "failed_requests": failed,
         "error_rate_percent": round(100.0 * failed / total, 6),
@@ -86,7 +85,7 @@ def _speed(rng: np.random.Generator, _: int, is_odd: bool) -> dict[str, object]:
     requests_per_second = float(rng.normal(4.0, 0.15))
     tokens_per_request = float(rng.normal(220.0, 8.0)) * (0.2 if is_odd else 1.0)
     return {
-        "model_id": _MODEL,
+        "model_id": "text-translator",
         "requests_per_second": round(requests_per_second, 3),
         "tokens_per_second": round(requests_per_second * tokens_per_request, 3),
         "concurrent_requests": round(requests_per_second * 2),
@@ -141,7 +140,7 @@ def _batches(scene: Scene, *, is_planted: bool) -> list[Draft]:
             name = "burst" if is_burst and number >= _BATCH else "distribution_shift" if is_shifted else None
             event_id = scene.identity.uuid("planted", f"batch@{slot_us - scene.start_us}.{number}", "latency")
             data: dict[str, object] = {
-                "model_id": _MODEL,
+                "model_id": "document-reader",
                 "request_id": f"invoice-{event_id[:8]}",
                 "total_latency_ms": round(latency_ms, 3),
             }
