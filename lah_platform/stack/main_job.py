@@ -182,7 +182,7 @@ def _marts(connection: Connection) -> dict[str, int]:
 def _described(
     summary: Summary, connection: Connection, run: str, sent: Replayed, stages: dict[str, float], hub: Supervisor
 ) -> Summary:
-    summary.planted = planted_and_found(connection, run, f"nothing is planted: {sent.why_nothing_planted}")
+    summary.planted = planted_and_found(connection, run, f"nothing, for {sent.why_nothing_planted}")
     summary.planted_sent = sent.planted
     summary.never_materialized = sorted(
         name for name, at in materialized_at(hub.dagster_url).items() if not at and name not in _NOT_OURS_TO_MAKE

@@ -129,8 +129,8 @@ def test_two_replays_over_one_another_are_not_held_against_the_hub(announced: Co
 
 def test_what_was_sent_and_did_not_land_is_missing(connection: Connection) -> None:
     _add_replay(connection, "demo", END)
-    planted = planted_and_found(connection, "demo", "nothing is planted: no room")
-    assert planted.note == "nothing is planted: no room"
+    planted = planted_and_found(connection, "demo", "nothing, for lack of room")
+    assert planted.note == "nothing, for lack of room"
     assert Summary(planted=planted, planted_sent=8).missing()[-1] == "8 planted things that did not land"
     assert "8 planted" not in str(Summary(planted=planted).missing())
 
