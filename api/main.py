@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from api.services import Services
+from lah_platform.errors import ConfigurationError
 from lah_platform.ingress.door import EventDoor
 from lah_platform.settings import Settings, settings
 from lah_platform.stack.endpoints import database_url, kafka_bootstrap
@@ -67,8 +68,12 @@ def build() -> FastAPI:
 
 
 def main() -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT. Raises ConfigurationError when the certificate or its key is not there."""
     chosen = settings()
+    for name in ("api_certificate", "api_certificate_key"):
+        path = getattr(chosen, name)
+        if path is not None and not path.is_file():
+            raise ConfigurationError(f"LAH_{name.upper()}: there is no file {path}", "Name a PEM file that can be read")
     uvicorn.run(
         "api.main:build",
         factory=True,
