@@ -91,11 +91,16 @@ def _within(tasks: Sequence[Task], method: _Forecaster, seconds: float, seed: in
     return made
 
 
-def _run(tasks: list[Task], seasons: tuple[int, ...], chosen: argparse.Namespace) -> dict[str, list[Made | None]]:
-    made: dict[str, list[Made | None]] = {}
+def methods_of(seasons: tuple[int, ...]) -> dict[str, _Forecaster]:
+    """Ours, the seasonal naive methods and every member alone, each from a task's past to a forecast."""
     naive = {f"seasonal_naive_{m}": _naive(m) for m in seasons[:2]}
     members = {name: _single(member, seasons) for name, member in MEMBERS.items() if "naive" not in name}
-    for name, method in {"lah": _lah(seasons), **naive, **members}.items():
+    return {"lah": _lah(seasons), **naive, **members}
+
+
+def _run(tasks: list[Task], seasons: tuple[int, ...], chosen: argparse.Namespace) -> dict[str, list[Made | None]]:
+    made: dict[str, list[Made | None]] = {}
+    for name, method in methods_of(seasons).items():
         started = time.monotonic()
         made[name] = [method(task) for task in tasks]
         progress(f"{name}: {len(tasks)} forecasts in {time.monotonic() - started:.1f} s")

@@ -23,6 +23,10 @@ class Backtest:
     actual: Floats
     is_judged: Bools
 
+    def of(self, members: Sequence[int]) -> "Backtest":
+        """Of some of the members, by their place."""
+        return Backtest(self.said[:, list(members)], self.actual, self.is_judged)
+
     @property
     def errors(self) -> Floats:
         """Sums of absolute errors (origins, members)."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lah_platform.forecasts.backtest import backtest, said
-from lah_platform.forecasts.combine import combined, held_out, weights_of
+from lah_platform.forecasts.combine import combined, held_out, not_repeated, weights_of
 from lah_platform.forecasts.errors import Errors, errors_of, naive_step
 from lah_platform.forecasts.intervals import Bounds, bounds_of, naive_bounds, scaled_errors
 from lah_platform.forecasts.members import MEMBERS, Member, NotFitted, Seasons, members_for
@@ -61,8 +61,12 @@ def forecast_values(
     own = _members(values, more_members or {})
     names = list(own)
     test = backtest(names, values, is_observed, horizon, seasons, own)
+    ahead = said(names, values, horizon, seasons, own)
+    if test is not None:
+        kept = not_repeated(test, ahead)
+        test, ahead, names = test.of(kept), ahead[kept], [names[place] for place in kept]
     weights = weights_of(test.errors if test else np.zeros((0, len(names))))
-    value = combined(said(names, values, horizon, seasons, own), weights)
+    value = combined(ahead, weights)
     period = seasons[0] if seasons else 1
     naive = naive_step(values, period)
     by_name = {name: float(weight) for name, weight in zip(names, weights, strict=True)}
@@ -92,7 +96,7 @@ def _members(values: Floats, more: Mapping[str, Member]) -> dict[str, Member]:
 def _naive_wape(errors: Floats, names: Sequence[str], actual: float) -> float | None:
     if actual <= 0:
         return None
-    floors = [names.index(name) for name in ("seasonal_naive", "seasonal_naive_long")]
+    floors = [names.index(name) for name in ("seasonal_naive", "seasonal_naive_long") if name in names]
     return float(errors.sum(axis=0)[floors].min() / actual)
 
 
