@@ -48,15 +48,6 @@ MEASURES = {
     "total_tokens": "sum",
     "cost_usd": "sum",
 }
-_FORECAST = {
-    "events": "count",
-    "requests_per_second": "avg",
-    "total_tokens": "sum",
-    "cost_usd": "sum",
-    "failed_requests": "sum",
-    "latency_ms": "p95",
-}
-_ADDITIVE = ("sum", "count")
 
 _SIGNAL = {"group": "signals"}
 _ANOMALIES = table_spec(
@@ -195,7 +186,7 @@ def forecasts(context: dg.AssetExecutionContext, config: ForecastConfig, hub: Hu
     """Forecast hours and days from everything up to the last whole one, and judge what was forecast before."""
     from lah_platform.forecasts.forecast import forecast_with_reasons
     from lah_platform.forecasts.judged import judged
-    from lah_platform.forecasts.series import Gap
+    from lah_platform.forecasts.metrics import FORECAST, gap_of
 
     now, started = datetime.now(UTC), time.monotonic()
     holidays = [date.fromisoformat(day) for day in config.holidays]
@@ -203,8 +194,8 @@ def forecasts(context: dg.AssetExecutionContext, config: ForecastConfig, hub: Hu
     with hub.connection() as connection:
         for name, (step, horizon, history) in _FORECAST_WINDOWS.items():
             until = window(name).floor(now)
-            for metric, measure in _FORECAST.items():
-                gap: Gap = "zero" if measure in _ADDITIVE else "interpolate"
+            for metric, measure in FORECAST.items():
+                gap = gap_of(measure)
                 points = signals.read_points(
                     connection, name, measure, [metric], until - history, until, with_histograms=False
                 )
