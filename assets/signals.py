@@ -174,11 +174,13 @@ def incidents(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeResu
 class ForecastConfig(dg.Config):
     """How many series a run forecasts: the largest of each metric; the metadata says how many were left out.
 
-    holidays: UTC days such as 2026-12-25 that are unlike their weekday, past ones too.
+    holidays: UTC days such as 2026-12-25 that are unlike their weekday, past ones too. lstm: train one network over all
+    series of a metric and use it where it is better; needs the extra of that name.
     """
 
     series_per_metric: int = 1000
     holidays: list[str] = Field(default_factory=list)
+    lstm: bool = False
 
 
 @dg.multi_asset(name="compute_forecasts", specs=[_FORECASTS])
@@ -186,6 +188,7 @@ def forecasts(context: dg.AssetExecutionContext, config: ForecastConfig, hub: Hu
     """Forecast hours and days from everything up to the last whole one, and judge what was forecast before."""
     from lah_platform.forecasts.forecast import forecast_with_reasons
     from lah_platform.forecasts.judged import judged
+    from lah_platform.forecasts.lstm import network_of
     from lah_platform.forecasts.metrics import FORECAST, gap_of
 
     now, started = datetime.now(UTC), time.monotonic()
@@ -206,11 +209,13 @@ def forecasts(context: dg.AssetExecutionContext, config: ForecastConfig, hub: Hu
                 sizes = points.group_by("series_id").agg(pl.len()).sort("len", "series_id", descending=[True, False])
                 chosen = sizes.head(config.series_per_metric).get_column("series_id").implode()
                 left_out += max(0, sizes.height - config.series_per_metric)
+                points = points.filter(pl.col("series_id").is_in(chosen))
                 made = forecast_with_reasons(
-                    points.filter(pl.col("series_id").is_in(chosen)),
+                    points,
                     step=step,
                     horizon=horizon,
                     gap=gap,
+                    contenders=network_of(points, step=step, horizon=horizon, gap=gap) if config.lstm else {},
                     holidays=holidays,
                 )
                 for reason in made.not_fitted.iter_rows(named=True):

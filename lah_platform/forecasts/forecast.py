@@ -78,6 +78,7 @@ def forecast_with_reasons(
     horizon: int,
     gap: Gap = "zero",
     more_members: Mapping[str, Member] | None = None,
+    contenders: Mapping[str, Member] | None = None,
     holidays: Collection[date] = (),
 ) -> Forecasts:
     """The next `horizon` buckets of every series and metric of `points`.
@@ -90,6 +91,7 @@ def forecast_with_reasons(
     with 0.8. Where no observed value is negative, neither is a forecast or a bound. Backtest errors are shares, null
     when unknown; `weights` is a JSON object of the members' weights.
 
+    `more_members` take part everywhere, `contenders` where they beat the others' combination in the backtest.
     `holidays` (UTC days, past and future) are not learnt from, and forecast by how earlier ones were unlike their
     weekday: see `holidays`. Series with fewer than three values, and gauges silent for longer than a season and the
     horizon, get none.
@@ -103,7 +105,7 @@ def forecast_with_reasons(
     reasons: list[tuple[Any, ...]] = []
     for series in regular_series(points, step=step, gap=gap):
         try:
-            made, model = _of_series(series, step, horizon, more_members or {}, holidays)
+            made, model = _of_series(series, step, horizon, more_members or {}, contenders or {}, holidays)
         except NotFitted as reason:
             reasons.append((series.series_id, series.metric, str(reason)))
             continue
@@ -121,6 +123,7 @@ def _of_series(
     step: timedelta,
     horizon: int,
     more_members: Mapping[str, Member],
+    contenders: Mapping[str, Member],
     holidays: Collection[date],
 ) -> tuple[list[tuple[Any, ...]], tuple[Any, ...]]:
     seasons = seasons_of(step)
@@ -128,7 +131,14 @@ def _of_series(
         raise NotFitted(f"no value for {series.lag} buckets")
     series, effect = without_holidays(series, step, holidays)
     values = series.values
-    found = forecast_values(values, series.is_observed, series.lag + horizon, seasons, more_members=more_members)
+    found = forecast_values(
+        values,
+        series.is_observed,
+        series.lag + horizon,
+        seasons,
+        more_members=more_members,
+        contenders=contenders,
+    )
     days = [(series.last_start + (ahead + 1) * step).date() for ahead in range(series.lag + horizon)]
     value, bounds = effect.on(days, found.value, found.bounds)
     (lower_80, upper_80), (lower, upper) = bounds[_BODY], bounds[_TAIL]
