@@ -190,11 +190,12 @@ def forecasts(context: dg.AssetExecutionContext, config: ForecastConfig, hub: Hu
     from lah_platform.forecasts.judged import judged
     from lah_platform.forecasts.lstm import network_of
     from lah_platform.forecasts.metrics import FORECAST, gap_of
+    from lah_platform.forecasts.processes import over_cores
 
     now, started = datetime.now(UTC), time.monotonic()
     holidays = [date.fromisoformat(day) for day in config.holidays]
     rows = left_out = compared = 0
-    with hub.connection() as connection:
+    with hub.connection() as connection, over_cores() as over:
         for name, (step, horizon, history) in _FORECAST_WINDOWS.items():
             until = window(name).floor(now)
             for metric, measure in FORECAST.items():
@@ -217,6 +218,7 @@ def forecasts(context: dg.AssetExecutionContext, config: ForecastConfig, hub: Hu
                     gap=gap,
                     contenders=network_of(points, step=step, horizon=horizon, gap=gap) if config.lstm else {},
                     holidays=holidays,
+                    over=map if config.lstm else over,  # a network stays in its process
                 )
                 for reason in made.not_fitted.iter_rows(named=True):
                     context.log.debug("no forecast of series %(series_id)s %(metric)s: %(reason)s", reason)

@@ -114,8 +114,11 @@ def _robust_ridge(design: Floats, target: Floats, ridge: Floats, start: Floats) 
     weight = np.ones(len(target))
     b = start
     for _ in range(_ROUNDS + 1):
-        weighted = design * weight[:, None]
-        b = start + np.linalg.solve(weighted.T @ design + np.diag(ridge), weighted.T @ rest)
+        root = np.sqrt(weight)
+        weighted = design * root[:, None]
+        square = weighted.T @ weighted  # of one array with itself: half the work
+        square[np.diag_indices_from(square)] += ridge
+        b = start + np.linalg.solve(square, weighted.T @ (root * rest))
         error = np.abs(target - design @ b)
         bound = _HUBER * (_MAD_TO_SIGMA * float(np.median(error)) + _TINY)
         weight = np.minimum(1.0, bound / np.maximum(error, _TINY))
