@@ -6,7 +6,7 @@ from types import MappingProxyType
 from lah_platform.forecasts.series import Gap
 from lah_platform.rollups.metrics import METRICS, metric
 
-__all__ = ["COSTS", "FORECAST", "VOLUMES", "gap_of"]
+__all__ = ["COSTS", "FORECAST", "VOLUMES", "adds_up", "gap_of"]
 
 
 def _checked(measures: Mapping[str, str]) -> Mapping[str, str]:
@@ -36,6 +36,11 @@ VOLUMES = frozenset(each.name for each in METRICS if each.kind == "counter") - C
     metric("requests_per_second").name
 }
 """What grows with requests: what adds up, and the one gauge that is a rate of it (tokens/s is a speed)."""
+
+
+def adds_up(name: str) -> bool:
+    """Whether the forecasts of a metric may be summed over time: rates, levels and percentiles may not."""
+    return FORECAST.get(name) in ("sum", "count")
 
 
 def gap_of(measure: str) -> Gap:
