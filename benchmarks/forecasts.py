@@ -131,7 +131,7 @@ def _run(tasks: list[Task], seasons: tuple[int, ...], chosen: argparse.Namespace
         return made
     try:
         peers = PEERS + (("auto_arima",) if chosen.auto_arima else ())
-        seconds = 1e9 if chosen.full else 8.0 if chosen.quick else _PEER_SECONDS
+        seconds = 1e9 if chosen.full else 8.0 if chosen.quick else chosen.peer_seconds
         made |= by_peers(tasks, peers, seasons, seconds=seconds, may_install=not chosen.quick, seed=_SEED)
     except PeerMissing as error:
         progress(f"skipped {', '.join(PEERS)}: {error}")
@@ -191,6 +191,9 @@ def _options() -> argparse.Namespace:
         "--origins", type=int, default=7, help="forecasts a series, where there is no split (default 7)"
     )
     parser.add_argument("--auto-arima", action="store_true", help="statsforecast's AutoARIMA too: 37 s a forecast")
+    parser.add_argument(
+        "--peer-seconds", type=float, default=_PEER_SECONDS, help=f"for all peers (default {_PEER_SECONDS:.0f})"
+    )
     parser.add_argument("--lstm", action="store_true", help="ours with the extra lstm too, where it is installed")
     parser.add_argument("--no-peers", action="store_true", help="without statsforecast and Prophet")
     chosen = parser.parse_args()

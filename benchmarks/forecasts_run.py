@@ -92,6 +92,7 @@ def main() -> None:
     chosen = parser.parse_args()
     series = 15 if chosen.quick else chosen.series
     metrics = list(FORECAST)[: chosen.metrics]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGALRM, lambda *_: sys.exit("not done in time: take fewer series or metrics"))
     signal.alarm(_MOST_SECONDS)
     with tempfile.TemporaryDirectory(prefix="lah-benchmark-") as home:
