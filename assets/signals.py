@@ -175,12 +175,14 @@ class ForecastConfig(dg.Config):
     """How many series a run forecasts: the largest of each metric; the metadata says how many were left out.
 
     holidays: UTC days such as 2026-12-25 that are unlike their weekday, past ones too. lstm: train one network over all
-    series of a metric and use it where it is better; needs the extra of that name.
+    series of a metric and use it where it is better; needs the extra of that name. processes: how many at most, one a
+    core, each with 200 MB.
     """
 
     series_per_metric: int = 1000
     holidays: list[str] = Field(default_factory=list)
     lstm: bool = False
+    processes: int = 2
 
 
 @dg.multi_asset(name="compute_forecasts", specs=[_FORECASTS])
@@ -195,7 +197,7 @@ def forecasts(context: dg.AssetExecutionContext, config: ForecastConfig, hub: Hu
     now, started = datetime.now(UTC), time.monotonic()
     holidays = [date.fromisoformat(day) for day in config.holidays]
     rows = left_out = compared = 0
-    with hub.connection() as connection, over_cores() as over:
+    with hub.connection() as connection, over_cores(config.processes) as over:
         for name, (step, horizon, history) in _FORECAST_WINDOWS.items():
             until = window(name).floor(now)
             for metric, measure in FORECAST.items():

@@ -16,13 +16,13 @@ _WORTH_A_POOL = 100  # series; fewer are done before a process has started
 
 
 @contextmanager
-def over_cores(cores: int | None = None) -> Iterator[Over]:
-    """`over` of `forecast_with_reasons`, by `cores` processes (default: all), which end with the block.
+def over_cores(most: int) -> Iterator[Over]:
+    """`over` of `forecast_with_reasons`, by a process a core, `most` at most, which end with the block.
 
-    They start when there are series enough to be worth it, each with one thread of linear algebra.
+    They start when there are series enough to be worth it, each with 200 MB and one thread of linear algebra.
     """
     pools: list[ProcessPoolExecutor] = []
-    count = cores or os.cpu_count() or 1
+    count = min(most, os.cpu_count() or 1)
 
     def over(function: Callable[[Any], Any], each: Iterable[Any], /) -> Iterable[Any]:
         several = list(each)
