@@ -418,9 +418,10 @@ class ForecastOutlook(BaseModel):
     to: datetime
     summed: list[SeriesSummed]
     trained_through: datetime = Field(description="The earliest of their origins.")
+    forecast_until: datetime = Field(description="How far the forecasts reach; before `to` where that is later.")
     already: float = Field(description="What there was before the first forecast bucket.")
     limit: float
-    probability: float = Field(description="That the limit is reached before `to`.")
+    probability: float = Field(description="That the limit is reached before `to` and `forecast_until`.")
     earliest: datetime | None = Field(description="The bucket by which one path in ten has reached it.")
     likely: datetime | None = Field(description="The bucket by which half of all paths have reached it.")
     total: ForecastTotal

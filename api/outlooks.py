@@ -13,8 +13,10 @@ from api.models import ForecastModel, ForecastOutlook, RangePage
 from api.parameters import ForecastModelFilter, OutlookFilter, within
 from api.problems import Problem
 from api.services import Services, services_of
+from lah_platform.forecasts.metrics import COSTS, FORECAST, VOLUMES, adds_up
 from lah_platform.forecasts.outlook import outlook
 from lah_platform.forecasts.what_if import factor_of
+from lah_platform.rollups.windows import window
 from lah_platform.stores import serving
 
 __all__ = ["add_routes"]
@@ -59,6 +61,13 @@ def forecast_outlook(
     end = asked.to or _month(start + timedelta(days=32))
     if start >= end:
         raise Problem("invalid-parameter", "`from` is not before `to`", field="from")
+    if asked.kind == "sum" and asked.metric in FORECAST and not adds_up(asked.metric):
+        raise Problem(
+            "invalid-parameter",
+            f"{asked.metric} by {asked.window} does not add up over time",
+            field="kind",
+            advice="Use kind=value: the limit is reached by one bucket",
+        )
     of = {"metric": asked.metric, "tenant": caller.tenant, "model": asked.model, "series_id": asked.series_id}
     factor = factor_of(asked.metric, growth=asked.growth, price=asked.price)
     already = 0.0
@@ -70,13 +79,20 @@ def forecast_outlook(
                 f"There is no forecast of {asked.metric} by {asked.window} between `from` and `to`",
                 advice="`lah backfill forecasts` makes forecasts; series with fewer than three buckets get none",
             )
+        if asked.metric not in VOLUMES | COSTS and len({row["series_id"] for row in found}) > 1:
+            raise Problem(
+                "invalid-parameter",
+                f"{asked.metric} of several series does not add up",
+                field="series_id",
+                advice="Name one series by series_id, as in GET /api/v1/forecasts",
+            )
         first = min(row["target_start"] for row in found)
         if asked.kind == "sum" and first > start:
             counted = serving.row(connection, "amount_so_far", from_=start, to=first, **of)
             already = float(counted["amount"]) if counted else 0.0
     frame = pl.DataFrame(found, infer_schema_length=None).with_columns(pl.col(name) * factor for name in _FULL)
     seen = outlook(frame, asked.limit, is_cumulative=asked.kind == "sum", already=already)
-    reach = seen.reach
+    reach, bucket = seen.reach, window(asked.window)
     return {
         "metric": asked.metric,
         "window": asked.window,
@@ -84,6 +100,7 @@ def forecast_outlook(
         "to": end,
         "summed": frame.group_by("tenant").agg(series=pl.col("series_id").n_unique()).sort("tenant").to_dicts(),
         "trained_through": frame["trained_through"].min(),
+        "forecast_until": bucket.end(bucket.floor(seen.starts[-1])),
         "already": already,
         "limit": asked.limit,
         "probability": reach.probability,

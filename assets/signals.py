@@ -48,15 +48,6 @@ MEASURES = {
     "total_tokens": "sum",
     "cost_usd": "sum",
 }
-_FORECAST = {
-    "events": "count",
-    "requests_per_second": "avg",
-    "total_tokens": "sum",
-    "cost_usd": "sum",
-    "failed_requests": "sum",
-    "latency_ms": "p95",
-}
-_ADDITIVE = ("sum", "count")
 
 _SIGNAL = {"group": "signals"}
 _ANOMALIES = table_spec(
@@ -183,11 +174,15 @@ def incidents(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeResu
 class ForecastConfig(dg.Config):
     """How many series a run forecasts: the largest of each metric; the metadata says how many were left out.
 
-    holidays: UTC days such as 2026-12-25 that are unlike their weekday, past ones too.
+    holidays: UTC days such as 2026-12-25 that are unlike their weekday, past ones too. lstm: train one network over all
+    series of a metric and use it where it is better; needs the extra of that name. processes: how many at most, one a
+    core, each with 200 MB.
     """
 
     series_per_metric: int = 1000
     holidays: list[str] = Field(default_factory=list)
+    lstm: bool = False
+    processes: int = 2
 
 
 @dg.multi_asset(name="compute_forecasts", specs=[_FORECASTS])
@@ -195,16 +190,18 @@ def forecasts(context: dg.AssetExecutionContext, config: ForecastConfig, hub: Hu
     """Forecast hours and days from everything up to the last whole one, and judge what was forecast before."""
     from lah_platform.forecasts.forecast import forecast_with_reasons
     from lah_platform.forecasts.judged import judged
-    from lah_platform.forecasts.series import Gap
+    from lah_platform.forecasts.lstm import network_of
+    from lah_platform.forecasts.metrics import FORECAST, gap_of
+    from lah_platform.forecasts.processes import over_cores
 
     now, started = datetime.now(UTC), time.monotonic()
     holidays = [date.fromisoformat(day) for day in config.holidays]
     rows = left_out = compared = 0
-    with hub.connection() as connection:
+    with hub.connection() as connection, over_cores(config.processes) as over:
         for name, (step, horizon, history) in _FORECAST_WINDOWS.items():
             until = window(name).floor(now)
-            for metric, measure in _FORECAST.items():
-                gap: Gap = "zero" if measure in _ADDITIVE else "interpolate"
+            for metric, measure in FORECAST.items():
+                gap = gap_of(measure)
                 points = signals.read_points(
                     connection, name, measure, [metric], until - history, until, with_histograms=False
                 )
@@ -215,12 +212,15 @@ def forecasts(context: dg.AssetExecutionContext, config: ForecastConfig, hub: Hu
                 sizes = points.group_by("series_id").agg(pl.len()).sort("len", "series_id", descending=[True, False])
                 chosen = sizes.head(config.series_per_metric).get_column("series_id").implode()
                 left_out += max(0, sizes.height - config.series_per_metric)
+                points = points.filter(pl.col("series_id").is_in(chosen))
                 made = forecast_with_reasons(
-                    points.filter(pl.col("series_id").is_in(chosen)),
+                    points,
                     step=step,
                     horizon=horizon,
                     gap=gap,
+                    contenders=network_of(points, step=step, horizon=horizon, gap=gap) if config.lstm else {},
                     holidays=holidays,
+                    over=map if config.lstm else over,  # a network stays in its process
                 )
                 for reason in made.not_fitted.iter_rows(named=True):
                     context.log.debug("no forecast of series %(series_id)s %(metric)s: %(reason)s", reason)

@@ -175,7 +175,8 @@ def write_forecasts(
     """Write `window`'s forecasts and what they were made of, one origin beside the other; returns how many forecasts.
 
     frame, models: of `forecasts.forecast_with_reasons`. What is there of the same series, metric and origin is
-    replaced. Forecasts older than 45 days are deleted; of `forecast_models` nothing is.
+    replaced. Forecasts older than 45 days are deleted, and what other methods said of the metrics' buckets after
+    `computed_at`, of every series: the first run after an upgrade leaves none of them. Of `forecast_models` nothing is.
     """
     extra = {"window_name": pl.lit(window), "computed_at": pl.lit(computed_at).cast(_TIME)}
     tenants = _tenants(connection, frame)
@@ -193,6 +194,15 @@ def write_forecasts(
         connection.execute(_Q["delete_forecasts"], replaced)
         connection.execute(_Q["delete_forecast_models"], replaced)
         connection.execute(_Q["forget_forecasts"], {"window": window, "before": computed_at - _KEPT})
+        connection.execute(
+            _Q["forget_other_methods"],
+            {
+                "window": window,
+                "metrics": frame["metric"].unique().to_list(),
+                "methods": frame["method"].unique().to_list(),
+                "after": computed_at,
+            },
+        )
         copy_frame(connection, "forecast_models", made_of, [*names, *models.columns])
         return copy_frame(connection, "forecasts", rows, [*names, *frame.columns])
 

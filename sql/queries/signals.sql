@@ -44,6 +44,12 @@ where f.series_id = o.series_id and f.metric = o.metric and f.window_name = %(wi
 -- Forecasts of origins before a time; what they were made of and how they came out stays.
 delete from forecasts where window_name = %(window)s and trained_through < %(before)s
 
+-- name: forget_other_methods
+-- What other methods said of metrics' buckets still to come: after an upgrade nothing of the old method is served.
+delete from forecasts
+where window_name = %(window)s and metric = any (%(metrics)s) and method <> all (%(methods)s)
+  and target_start > %(after)s
+
 -- name: unjudged_forecasts
 -- Forecasts of metrics for buckets of [start, end) that may not all have been compared with what came about.
 select f.series_id, f.metric, f.method, f.trained_through, f.target_start, f.value, f.lower, f.upper, f.lower_80,

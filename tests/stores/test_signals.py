@@ -259,6 +259,27 @@ def test_forecasting_again_replaces_the_same_origin_and_keeps_the_others(connect
     assert len(rows_of(connection, "select from forecasts")) == 15
 
 
+def test_after_an_upgrade_nothing_of_the_old_method_is_still_to_come(connection: Connection) -> None:
+    """Also of a series that the new run left out; what has come about stays, to be judged, as do other metrics."""
+    series_id, left_out = add_series(connection, model="a"), add_series(connection, model="b")
+    by_old, later = pl.lit("combination_0"), START + 33 * HOUR
+    for each, metric in ((series_id, "events"), (left_out, "events"), (left_out, "cost_usd")):
+        made = forecasts_of(each, metric, [7.0] * 30)
+        old = Forecasts(
+            made.frame.with_columns(method=by_old), made.models.with_columns(method=by_old), made.not_fitted
+        )
+        save_forecasts(connection, old, at=START + 30 * HOUR)
+    save_forecasts(connection, forecasts_of(series_id, "events", [7.0] * 31), at=START + 31 * HOUR)
+    stored = rows_of(connection, "select series_id, metric, method, target_start from forecasts")
+    assert {r["method"] for r in stored if r["metric"] == "cost_usd"} == {"combination_0"}
+    kept = {
+        (r["series_id"], r["target_start"]) for r in stored if (r["method"], r["metric"]) == ("combination_0", "events")
+    }
+    assert kept == {(each, START + hours * HOUR) for each in (series_id, left_out) for hours in (30, 31)}
+    assert len(rows_of(connection, "select from forecast_models")) == 4
+    assert later - HOUR in {r["target_start"] for r in stored if r["method"] != "combination_0"}
+
+
 def test_forecasts_are_forgotten_after_45_days_and_how_they_came_out_is_not(connection: Connection) -> None:
     series_id = add_series(connection)
     save_forecasts(connection, forecasts_of(series_id, "events", [7.0] * 30))
