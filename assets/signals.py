@@ -1,7 +1,9 @@
 """Signals on the hourly rollups: anomalies, forecasts, correlations. What they mean is in their rooms."""
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 import dagster as dg
 import polars as pl
@@ -134,6 +136,14 @@ def _minutes(connection: signals.Connection, start: datetime, end: datetime) -> 
     return points.join(kept, on=["series_id", "metric"], how="semi"), left_out
 
 
+def _minutes_of(
+    connection: signals.Connection, series_ids: Sequence[int], metrics: Sequence[str], start: datetime, end: datetime
+) -> pl.DataFrame:
+    """Points by the minute of some series, as correlations ask for them."""
+    measures = {metric: MEASURES[metric] for metric in metrics}
+    return _points(connection, measures, start, end, window_name=_MINUTE, series_ids=series_ids)
+
+
 def _heeding(connection: signals.Connection, found: pl.DataFrame, owners: pl.DataFrame, end: datetime) -> pl.DataFrame:
     """Episodes after what people said: none from maintenance, lower scores for what was dismissed before."""
     if found.is_empty():
@@ -156,6 +166,7 @@ def correlations(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeR
                 events=signals.read_linked_events(connection, start - _EVIDENCE, end),
                 anomalies=signals.read_anomalies(connection, start - _EVIDENCE, end),
                 points=_points(connection, MEASURES, start - _HISTORY, until),
+                minutes=partial(_minutes_of, connection),
                 covered_from=start - _EVIDENCE,
                 covered_to=end,
             )
@@ -236,13 +247,23 @@ def _points(
     *,
     with_histograms: bool = False,
     window_name: str = _WINDOW,
+    series_ids: Sequence[int] | None = None,
 ) -> pl.DataFrame:
     by_measure: dict[str, list[str]] = {}
     for metric, measure in measures.items():
         by_measure.setdefault(measure, []).append(metric)
     return pl.concat(
         [
-            signals.read_points(connection, window_name, measure, names, start, end, with_histograms=with_histograms)
+            signals.read_points(
+                connection,
+                window_name,
+                measure,
+                names,
+                start,
+                end,
+                with_histograms=with_histograms,
+                series_ids=series_ids,
+            )
             for measure, names in by_measure.items()
         ]
     )

@@ -17,7 +17,13 @@ from pathlib import Path
 from benchmarks.report import machine, progress, seconds_of
 from benchmarks.root_cause_baselines import METHODS, WITHOUT_GRAPH
 from benchmarks.root_cause_data import Case, Recordings, nezha_cases, petshop_cases, petshop_normal
-from benchmarks.root_cause_links import false_links, link_scores, seconds_of_size
+from benchmarks.root_cause_links import (
+    false_links,
+    false_minute_links,
+    link_scores,
+    minute_link_scores,
+    seconds_of_size,
+)
 from benchmarks.root_cause_planted import planted_cases
 from lah_platform.root_cause import rank_root_causes
 
@@ -91,10 +97,16 @@ def _links(is_quick: bool) -> Scores:
         each = link_scores(runs, is_confounded=is_confounded)
         scores[name] = {"precision": each.precision, "recall": each.recall}
         print(f"  {name:<28} {each.precision:16.3f} {each.recall:16.3f}")
+    for seconds in (120, 600, 1800):
+        each = minute_link_scores(runs, seconds)
+        name = f"links_lead_{seconds}_s"
+        scores[name] = {"precision": each.precision, "recall": each.recall}
+        print(f"  {name:<28} {each.precision:16.3f} {each.recall:16.3f}")
     print("  independent series: share of runs with a false link, of pairs linked falsely")
-    for law, (share, pairs) in false_links(runs).items():
-        scores[f"links_independent_{law.replace(' ', '_')}"] = {"false_runs": share, "false_pairs": pairs}
-        print(f"  {law:<28} {share:16.3f} {pairs:16.5f}")
+    for step, found in (("hours", false_links(runs)), ("minutes", false_minute_links(runs))):
+        for law, (share, pairs) in found.items():
+            scores[f"links_independent_{step}_{law.replace(' ', '_')}"] = {"false_runs": share, "false_pairs": pairs}
+            print(f"  {step + ', ' + law:<28} {share:16.3f} {pairs:16.5f}")
     scores["links_seconds"] = {}
     for size in (500, 1000, 2000):
         progress(f"links among {size} series")

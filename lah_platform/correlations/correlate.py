@@ -23,7 +23,7 @@ def correlate(inputs: CorrelationInputs, config: CorrelationConfig = DEFAULT) ->
     covered = covered_seconds(inputs)
     found = {
         "causal_chain": causal_chains(inputs.events, config),
-        "temporal": temporal_correlations(inputs.points, config),
+        "temporal": temporal_correlations(inputs.points, config, inputs.minutes),
         "pattern_match": pattern_matches(inputs.events, covered, config),
         "anomaly": anomaly_clusters(inputs.anomalies, covered, config),
         "cost_impact": cost_impacts(inputs.anomalies, inputs.points, covered, config),

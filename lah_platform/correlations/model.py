@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -24,6 +24,8 @@ CorrelationType = Literal[
 ]
 
 Evidence = Mapping[str, float | str | None]
+
+MinuteReader = Callable[[Sequence[int], Sequence[str], datetime, datetime], pl.DataFrame]
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "urn:lah:correlation")
 
@@ -72,6 +74,8 @@ class CorrelationInputs:
     anomalies: anomaly_id (text), tenant, series_id, metric, anomaly_type, started_at, peak_at, ended_at, score,
         deviation, event_type, subtype, model; further columns are ignored.
     points: tenant, series_id, metric, event_type?, subtype, model, bucket_start, value; hourly.
+    minutes: reads points by the minute of some series and metrics in [start, end), in the columns of `points`; without
+        it no lag below an hour is told.
     covered_from, covered_to: the period the frames were read for; by default what they hold. Rates of coincidence
         are measured over it.
     """
@@ -81,6 +85,7 @@ class CorrelationInputs:
     points: pl.DataFrame
     covered_from: datetime | None = None
     covered_to: datetime | None = None
+    minutes: MinuteReader | None = None
 
 
 @dataclass(frozen=True, slots=True)

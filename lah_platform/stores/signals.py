@@ -109,8 +109,10 @@ def read_points(
     end: datetime,
     *,
     with_histograms: bool = True,
+    series_ids: Sequence[int] | None = None,
 ) -> pl.DataFrame:
-    """The points of `metrics` in [start, end) UTC, `value` being `measure` of each bucket of `window`.
+    """The points of `metrics` in [start, end) UTC, `value` being `measure` of each bucket of `window`; of all series,
+    or of `series_ids`.
 
     Without histograms (they are null then) 67,000 points take 0.4 s instead of 3. ValueError for an unknown window or
     measure.
@@ -121,12 +123,15 @@ def read_points(
         "select s.tenant, r.series_id, s.event_type, s.subtype, s.model, r.metric, r.bucket_start, {value} as value,"
         " r.count, {histogram} from {table} r join series s using (series_id)"
         " where r.metric = any(%(metrics)s) and r.bucket_start >= %(start)s and r.bucket_start < %(end)s"
+        " and {chosen}"
     ).format(
+        chosen=sql.SQL("true" if series_ids is None else "r.series_id = any(%(series_ids)s)"),
         value=sql.SQL(_MEASURES[measure]),
         histogram=sql.SQL(_HISTOGRAM if with_histograms else _NO_HISTOGRAM),
         table=sql.Identifier(window_named(window).table),
     )
-    return read_frame(connection, statement, {"metrics": list(metrics), "start": start, "end": end}, schema=_POINTS)
+    asked = {"metrics": list(metrics), "start": start, "end": end, "series_ids": list(series_ids or ())}
+    return read_frame(connection, statement, asked, schema=_POINTS)
 
 
 def read_linked_events(connection: Connection, start: datetime, end: datetime) -> pl.DataFrame:
