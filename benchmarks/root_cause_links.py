@@ -87,11 +87,15 @@ def minute_link_scores(runs: int, lag_seconds: int, seed: int = 7) -> LinkScores
     return LinkScores(right / found if found else 1.0, right / planted)
 
 
-def false_minute_links(runs: int, seed: int = 8) -> dict[str, tuple[float, float]]:
-    """`false_links` by the minute: all 190 pairs of 20 independent series, as if each had passed the hours."""
+def false_minute_links(runs: int, minutes: int = _MINUTES, seed: int = 8) -> dict[str, tuple[float, float]]:
+    """`false_links` by the minute, with the last `minutes` of a day known: all 190 pairs of 20 independent series, as if each had passed the hours."""
     result = {}
     for law in _MINUTE_LAWS:
-        counts = [len(_minute_links(_minute_noise(np.random.default_rng([seed, run]), law, 20))) for run in range(runs)]
+        counts = []
+        for run in range(runs):
+            values = _minute_noise(np.random.default_rng([seed, run]), law, 20)
+            values[:, : _MINUTES - minutes] = np.nan
+            counts.append(len(_minute_links(values)))
         result[law] = (float(np.mean([count > 0 for count in counts])), float(np.mean(counts)) / 190)
     return result
 
