@@ -167,6 +167,7 @@ def correlations(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeR
                 anomalies=signals.read_anomalies(connection, start - _EVIDENCE, end),
                 points=_points(connection, MEASURES, start - _HISTORY, until),
                 minutes=partial(_minutes_of, connection),
+                usage=partial(signals.read_usage, connection),
                 covered_from=start - _EVIDENCE,
                 covered_to=end,
             )

@@ -88,7 +88,8 @@ def minute_link_scores(runs: int, lag_seconds: int, seed: int = 7) -> LinkScores
 
 
 def false_minute_links(runs: int, minutes: int = _MINUTES, seed: int = 8) -> dict[str, tuple[float, float]]:
-    """`false_links` by the minute, with the last `minutes` of a day known: all 190 pairs of 20 independent series, as if each had passed the hours."""
+    """`false_links` by the minute, with the last `minutes` of a day known: all 190 pairs of 20 independent series, as
+    if each had passed the hours."""
     result = {}
     for law in _MINUTE_LAWS:
         counts = []

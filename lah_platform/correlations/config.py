@@ -40,6 +40,9 @@ class CorrelationConfig:
     """Pairs per tenant judged after screening, the strongest ones."""
     max_anomalies: int = 2000
     """Anomalies looked at per tenant, the latest ones."""
+    max_parted_costs: int = 20
+    """Episodes of cost per tenant whose parts are read from their requests, the latest ones; of the others it is told
+    what more and what dearer tokens cost."""
     max_events: int = 2000
     """Severe security events, and events near violations, looked at per tenant, the latest ones."""
     max_found: int = 100

@@ -25,6 +25,7 @@ CorrelationType = Literal[
 
 Evidence = Mapping[str, float | str | None]
 
+UsageReader = Callable[[str, Sequence[tuple[datetime, datetime]]], pl.DataFrame]
 MinuteReader = Callable[[Sequence[int], Sequence[str], datetime, datetime], pl.DataFrame]
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "urn:lah:correlation")
@@ -76,6 +77,10 @@ class CorrelationInputs:
     points: tenant, series_id, metric, event_type?, subtype, model, bucket_start, value; hourly.
     minutes: reads points by the minute of some series and metrics in [start, end), in the columns of `points`; without
         it no lag below an hour is told.
+    usage: reads what a tenant's requests used and cost in some spans of whole hours: at (the hour), service, model,
+        requests, fresh_tokens, cache_read_tokens, cache_write_tokens, output_tokens, usd, failed_requests;
+        fresh_price, cache_read_price, cache_write_price, output_price a token (null without a price); amounts as text.
+        Without it a cost is parted into more and dearer tokens only.
     covered_from, covered_to: the period the frames were read for; by default what they hold. Rates of coincidence
         are measured over it.
     """
@@ -86,6 +91,7 @@ class CorrelationInputs:
     covered_from: datetime | None = None
     covered_to: datetime | None = None
     minutes: MinuteReader | None = None
+    usage: UsageReader | None = None
 
 
 @dataclass(frozen=True, slots=True)

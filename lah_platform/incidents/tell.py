@@ -9,7 +9,8 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 import polars as pl
 
-from lah_platform.correlations.model import Correlation
+from lah_platform.correlations.cost_parts import PARTS
+from lah_platform.correlations.model import Evidence
 from lah_platform.incidents.components import Calls, dependencies, node_of, node_telemetry
 from lah_platform.incidents.grouping import first_member, groups
 from lah_platform.incidents.model import IMPACTS, Group, Incident, IncidentInputs
@@ -32,8 +33,8 @@ def tell_incidents(inputs: IncidentInputs) -> list[Incident]:
 
     Its story is JSON with `what` (anomalies and correlations in sentences), `where` (candidates with confidence, path,
     excess and onset, and from what dependencies), `hurts` (services, models, teams), `costs` (USD beyond the usual,
-    of more and of dearer tokens) and `next` (sentences). Where nothing hurts that components' latency or failures
-    could explain, `where` is empty and says why.
+    in parts that add up, and what the most is for) and `next` (sentences). Where nothing hurts that components' latency
+    or failures could explain, `where` is empty and says why.
     """
     calls: dict[str, Calls] = {}
     telemetry: dict[str, pl.DataFrame] = {}
@@ -82,7 +83,7 @@ def _incident(group: Group, telemetry: pl.DataFrame, calls: Calls, until: dateti
         ended_at=group.ended_at,
         root_cause=first["node"] if first else None,
         root_cause_confidence=first["confidence"] if first else None,
-        cost_usd=None if usd is None else Decimal(str(round(usd, 6))),
+        cost_usd=None if usd is None else Decimal(str(usd)),
         story=story,
         members=(
             *(("anomaly", str(row["anomaly_id"])) for row in group.anomalies),
@@ -161,14 +162,20 @@ def _severity(group: Group) -> str:
     return max(impacts, key=IMPACTS.index, default="medium")
 
 
-def _costs(group: Group) -> dict[str, float | None]:
-    impacts = [c for c in group.correlations if c.correlation_type == "cost_impact" and "cost_usd" in c.evidence]
-    return {name: _total(impacts, name) for name in ("cost_usd", "volume_usd", "rate_usd")}
+def _costs(group: Group) -> dict[str, Any]:
+    """What it cost beyond the usual in USD, and the parts of that, each the exact sum over its cost impacts."""
+    impacts = [c.evidence for c in group.correlations if c.correlation_type == "cost_impact"]
+    totals = {name: _total(impacts, name) for name in ("cost_usd", *PARTS, "rate_usd")}
+    causes = [(float(e["cost_usd"] or 0), str(e["main_cause"])) for e in impacts if e.get("main_cause")]
+    cause = max(causes, key=lambda each: abs(each[0]))[1] if causes else None
+    return {"cost_usd": totals.pop("cost_usd"), "main_cause": cause} | {
+        name: value for name, value in totals.items() if value is not None
+    }
 
 
-def _total(impacts: list[Correlation], name: str) -> float | None:
-    values = [float(value) for c in impacts if (value := c.evidence.get(name)) is not None]
-    return sum(values) if values else None
+def _total(impacts: list[Evidence], name: str) -> float | None:
+    values = [Decimal(str(value)) for each in impacts if (value := each.get(name)) is not None]
+    return float(sum(values)) if values else None
 
 
 def _title(group: Group, first: dict[str, Any] | None) -> str:

@@ -21,6 +21,7 @@ __all__ = [
     "read_linked_events",
     "read_points",
     "read_unjudged_forecasts",
+    "read_usage",
     "write_anomalies",
     "write_correlations",
     "write_forecasts",
@@ -66,6 +67,12 @@ _ANOMALIES: dict[str, Any] = (
     | dict.fromkeys(["started_at", "peak_at", "ended_at"], _TIME)
     | {"score": pl.Float64, "deviation": pl.Float64}
     | dict.fromkeys(["event_type", "subtype", "model"], pl.String)
+)
+_USAGE: dict[str, Any] = (
+    {"at": _TIME, "service": pl.String, "model": pl.String}
+    | dict.fromkeys(["requests", "fresh_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens"], pl.Int64)
+    | {"usd": pl.String, "failed_requests": pl.Int64}
+    | dict.fromkeys(["fresh_price", "cache_read_price", "cache_write_price", "output_price"], pl.String)
 )
 
 _UNJUDGED: dict[str, Any] = {
@@ -137,6 +144,13 @@ def read_points(
 def read_linked_events(connection: Connection, start: datetime, end: datetime) -> pl.DataFrame:
     """Events of [start, end) UTC that correlations are made of."""
     return read_frame(connection, _Q["linked_events"], {"start": start, "end": end}, schema=_LINKED)
+
+
+def read_usage(connection: Connection, tenant: str, spans: Sequence[tuple[datetime, datetime]]) -> pl.DataFrame:
+    """What the tenant's requests used and cost in spans of whole hours [start, end) UTC that do not overlap, as
+    correlations take it; amounts and prices as text, exact."""
+    asked = {"tenant": tenant, "starts": [start for start, _ in spans], "ends": [end for _, end in spans]}
+    return read_frame(connection, _Q["usage_of_spans"], asked, schema=_USAGE)
 
 
 def read_anomalies(connection: Connection, start: datetime, end: datetime) -> pl.DataFrame:

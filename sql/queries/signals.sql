@@ -163,6 +163,36 @@ where e.ts >= %(start)s and e.ts < %(end)s and (e.parent_event_id is not null or
 order by e.ts desc
 limit %(limit)s
 
+-- name: usage_of_spans
+-- What a tenant's requests used and cost by hour, service and model in some spans, by their cost events, which repeat the
+-- tokens; with how many failed, and the prices in force at that hour in USD a token. A part of the cache without a price
+-- of its own costs what fresh input costs; input nobody parted is fresh.
+select u.*, (p.input_usd_per_mtok / 1000000)::text as fresh_price,
+       (coalesce(p.cache_read_usd_per_mtok, p.input_usd_per_mtok) / 1000000)::text as cache_read_price,
+       (coalesce(p.cache_write_usd_per_mtok, p.input_usd_per_mtok) / 1000000)::text as cache_write_price,
+       (p.output_usd_per_mtok / 1000000)::text as output_price
+from (
+    select date_trunc('hour', e.ts, 'UTC') as at, s.service, s.model,
+           count(*) filter (where e.subtype = 'token_cost') as requests,
+           coalesce(sum(coalesce(e.input_fresh_tokens, e.input_tokens)) filter (where e.subtype = 'token_cost'), 0)::bigint
+               as fresh_tokens,
+           coalesce(sum(e.input_cache_read_tokens) filter (where e.subtype = 'token_cost'), 0)::bigint as cache_read_tokens,
+           coalesce(sum(e.input_cache_write_tokens) filter (where e.subtype = 'token_cost'), 0)::bigint as cache_write_tokens,
+           coalesce(sum(coalesce(e.output_visible_tokens + coalesce(e.output_reasoning_tokens, 0), e.output_tokens))
+               filter (where e.subtype = 'token_cost'), 0)::bigint as output_tokens,
+           coalesce(sum(e.cost_usd) filter (where e.subtype = 'token_cost'), 0)::text as usd,
+           coalesce(sum(e.failed_requests), 0)::bigint as failed_requests
+    from unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) as span (starts_at, ends_at)
+    cross join lateral (
+        select * from events e
+        where e.ts >= span.starts_at and e.ts < span.ends_at and e.tenant = %(tenant)s
+          and e.subtype in ('token_cost', 'error_rate')
+    ) e
+    join series s using (series_id)
+    group by 1, s.service, s.model
+) u
+left join prices p on p.model = u.model and u.at >= p.valid_from and u.at < p.valid_to
+
 -- name: delete_incidents
 -- Incidents that overlap a period, and those told again, before they are written again; members go with them.
 delete from incidents where (ended_at > %(start)s and started_at < %(end)s) or incident_id = any(%(ids)s)

@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -15,10 +16,12 @@ from lah_platform.anomalies.detect import ANOMALY_SCHEMA
 from lah_platform.anomalies.identity import anomaly_id
 from lah_platform.correlations.correlate import correlate
 from lah_platform.correlations.model import Correlation, CorrelationInputs, Member, correlation_id
+from lah_platform.costs.price_book import PriceRow
 from lah_platform.forecasts import Forecasts, forecast_with_reasons
 from lah_platform.forecasts.judged import judged
 from lah_platform.rollups.aggregate import ROWS_SCHEMA, aggregate_minutes, merge, with_measures
 from lah_platform.rollups.windows import window
+from lah_platform.stores.costs import load_price_book
 from lah_platform.stores.frames import copy_frame
 from lah_platform.stores.postgres import Connection, connect
 from lah_platform.stores.signals import (
@@ -26,6 +29,7 @@ from lah_platform.stores.signals import (
     read_linked_events,
     read_points,
     read_unjudged_forecasts,
+    read_usage,
     write_anomalies,
     write_correlations,
     write_forecasts,
@@ -384,6 +388,48 @@ def test_linked_events_and_anomalies_are_what_correlating_takes(connection: Conn
     report = correlate(CorrelationInputs(events, read_anomalies(connection, START, START + DAY), points))
     assert [each.correlation_type for each in report] == ["causal_chain", "compliance_cascade"]
     assert save_correlations(connection, *report) == 2
+
+
+def test_what_requests_used_is_summed_by_hour_service_and_model_with_the_prices_of_that_hour(
+    connection: Connection,
+) -> None:
+    load_price_book(connection, [price("m", START), price("m", START + 2 * HOUR, dearer=2)])
+    series_id = add_series(connection, model="m", service="chat")
+    split = {"input_fresh_tokens": 10, "input_cache_read_tokens": 90, "output_visible_tokens": 4}
+    for number, (minutes, tokens, usd) in enumerate(
+        [(0, split, "0.000000000001"), (59, {"input_tokens": 7, "output_tokens": 2}, "0.5"), (120, split, "1")]
+    ):
+        at = START + timedelta(minutes=minutes)
+        add_event(connection, number + 1, at, series_id=series_id, model="m", cost_usd=Decimal(usd), **tokens)
+    add_event(connection, 8, START + HOUR, series_id=series_id, model="m", cost_usd=Decimal(9))  # between the spans
+    error = {"payload_type": "telemetry", "event_type": "telemetry", "subtype": "error_rate"}
+    failing = add_series(connection, event_type="telemetry", subtype="error_rate", model="m", service="chat")
+    add_event(connection, 9, START, series_id=failing, failed_requests=3, total_requests=5, **error)
+    rival = add_series(connection, tenant="rival", model="m")
+    add_event(connection, 10, START, tenant="rival", series_id=rival, cost_usd=Decimal(7))
+    spans = [(START, START + HOUR), (START + 2 * HOUR, START + 3 * HOUR)]
+    first, last = read_usage(connection, "acme", spans).sort("at").iter_rows(named=True)
+    assert (first["at"], first["service"], first["model"], first["requests"]) == (START, "chat", "m", 2)
+    counted = ("fresh_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "failed_requests")
+    assert [first[name] for name in counted] == [17, 90, 0, 6, 3]
+    assert Decimal(first["usd"]) == Decimal("0.500000000001")
+    prices = ("fresh_price", "cache_read_price", "cache_write_price", "output_price")
+    assert [Decimal(first[name]) * 1_000_000 for name in prices] == [3, Decimal("0.3"), 3, 15]
+    assert Decimal(last["fresh_price"]) == 2 * Decimal(first["fresh_price"])
+
+
+def price(model: str, since: datetime, dearer: int = 1) -> PriceRow:
+    return PriceRow(
+        model=model,
+        provider="p",
+        valid_from=since,
+        valid_to=since + 2 * HOUR,
+        input_usd_per_mtok=Decimal(3 * dearer),
+        cache_read_usd_per_mtok=Decimal("0.3") * dearer,
+        cache_write_usd_per_mtok=None,
+        output_usd_per_mtok=Decimal(15 * dearer),
+        source="test",
+    )
 
 
 @pytest.mark.parametrize(
