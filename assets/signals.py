@@ -22,6 +22,7 @@ from lah_platform.rollups.windows import window
 from lah_platform.stores import anomaly_feedback, signals
 from lah_platform.stores import incidents as stored_incidents
 from lah_platform.stores.cold_events import refuse_cold_days
+from lah_platform.stores.points import read_points
 
 __all__ = ["MEASURES", "anomalies", "correlations", "forecasts", "incidents"]
 
@@ -217,9 +218,7 @@ def forecasts(context: dg.AssetExecutionContext, config: ForecastConfig, hub: Hu
             until = window(name).floor(now)
             for metric, measure in _FORECAST.items():
                 gap: Gap = "zero" if measure in _ADDITIVE else "interpolate"
-                points = signals.read_points(
-                    connection, name, measure, [metric], until - history, until, with_histograms=False
-                )
+                points = read_points(connection, name, measure, [metric], until - history, until, with_histograms=False)
                 since = until - 2 * horizon * step
                 earlier = signals.read_unjudged_forecasts(connection, name, [metric], since, until)
                 came_out = judged(earlier, points, until=until, gap=gap)
@@ -255,7 +254,7 @@ def _points(
         by_measure.setdefault(measure, []).append(metric)
     return pl.concat(
         [
-            signals.read_points(
+            read_points(
                 connection,
                 window_name,
                 measure,

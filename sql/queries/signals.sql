@@ -73,6 +73,10 @@ delete from correlations where (ended_at > %(start)s and ended_at <= %(end)s) or
 -- The tenant of each series.
 select series_id, tenant from series where series_id = any(%(series_ids)s)
 
+-- name: dimensions_of_series
+-- What points tell of each series.
+select series_id, tenant, event_type, subtype, model from series where series_id = any(%(series_ids)s)
+
 -- name: anomaly_of
 -- One anomaly of a tenant ('*': of any), as it is dismissed.
 select tenant, series_id, metric, anomaly_type, started_at, deviation from anomalies

@@ -23,11 +23,11 @@ from lah_platform.rollups.aggregate import ROWS_SCHEMA, aggregate_minutes, merge
 from lah_platform.rollups.windows import window
 from lah_platform.stores.costs import load_price_book
 from lah_platform.stores.frames import copy_frame
+from lah_platform.stores.points import read_points
 from lah_platform.stores.postgres import Connection, connect
 from lah_platform.stores.signals import (
     read_anomalies,
     read_linked_events,
-    read_points,
     read_unjudged_forecasts,
     read_usage,
     write_anomalies,
