@@ -186,7 +186,7 @@ def incidents(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeResu
     until, started = _complete_until(end), time.monotonic()
     with hub.connection() as connection:
         refuse_cold_days(connection, start.date(), days_of(context)[1], what="incidents")
-        inputs = stored_incidents.read_incident_inputs(connection, start - _LONGEST_EPISODE, end, until)
+        inputs = stored_incidents.read_incident_inputs(connection, start - _LONGEST_EPISODE, end, until, start)
         rows = stored_incidents.write_incidents(
             connection, tell_incidents(inputs), period_from=start, period_to=end, detected_at=datetime.now(UTC)
         )

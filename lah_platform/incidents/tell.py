@@ -19,17 +19,20 @@ from lah_platform.root_cause import Ranking, Target, rank_root_causes
 from lah_platform.root_cause.model import Symptom
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "urn:lah:incident")
-_LEAD = timedelta(hours=1)
+LEAD = timedelta(hours=1)
 """Of quiet before an incident that its start is set against; as much again follows it."""
 _LONGEST = timedelta(hours=6)
 """Where it started is seen in its first hours."""
+USUAL = timedelta(days=3)
+"""Before that: what is usual. Of PetShop's normal operation 15 steps do nearly what 589 do (docs/root-cause.md)."""
 _MOST_CANDIDATES = 5
 _SYMPTOMS: dict[str, Symptom] = {"latency_ms": "latency", "ttft_ms": "latency", "failed_requests": "failures"}
 _SEVERITY_IMPACT = {"warning": "medium", "error": "high", "critical": "critical"}
 
 
 def tell_incidents(inputs: IncidentInputs) -> list[Incident]:
-    """Every incident in the inputs, by start; its identity is that of its earliest anomaly or event.
+    """Every incident in the inputs that had not ended by `since`, by start; its identity is its earliest anomaly's
+    or event's.
 
     Its story is JSON with `what` (anomalies and correlations in sentences), `where` (candidates with confidence, path,
     excess and onset, and from what dependencies), `hurts` (services, models, teams), `costs` (USD beyond the usual,
@@ -41,6 +44,8 @@ def tell_incidents(inputs: IncidentInputs) -> list[Incident]:
     result = []
     for group in groups(inputs.anomalies, inputs.correlations):
         tenant = group.tenant
+        if inputs.since is not None and group.ended_at <= inputs.since:
+            continue
         if tenant not in calls:
             rows = inputs.telemetry.filter(pl.col("tenant") == tenant)
             telemetry[tenant] = node_telemetry(rows)
@@ -113,12 +118,12 @@ def _target(group: Group) -> Target | None:
 def _ranked(
     group: Group, target: Target | None, telemetry: pl.DataFrame, calls: Calls
 ) -> tuple[Ranking | None, datetime | None]:
-    begin = group.started_at - _LEAD
-    end = min(group.ended_at, group.started_at + _LONGEST) + _LEAD
+    begin = group.started_at - LEAD
+    end = min(group.ended_at, group.started_at + _LONGEST) + LEAD
     window = telemetry.filter((pl.col("at") >= begin) & (pl.col("at") < end))
     if target is None or window.filter(pl.col("node") == target.node).height < 3:
         return None, None
-    normal = telemetry.filter(pl.col("at") < begin)
+    normal = telemetry.filter((pl.col("at") >= begin - USUAL) & (pl.col("at") < begin))
     return rank_root_causes(window, normal, target, calls or None), window["at"].min()  # type: ignore[return-value]
 
 

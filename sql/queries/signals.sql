@@ -144,20 +144,18 @@ join lateral (
 ) m on m.ids is not null
 where c.ended_at > %(start)s and c.started_at < %(end)s
 
+-- name: component_series
+-- Series of components: those of a service or a model.
+select series_id, tenant, service, model from series where service <> '' or model <> ''
+
 -- name: component_telemetry
--- Requests, mean latency in seconds and share of failures by five minutes, service and model.
-select s.tenant, r.bucket_start as at, s.service, s.model,
-       greatest(coalesce(sum(r.count) filter (where r.metric = 'latency_ms'), 0),
-                coalesce(sum(r.sum_exact) filter (where r.metric = 'total_requests'), 0))::float8 as requests,
-       (sum(r.mean * r.count) filter (where r.metric = 'latency_ms')
-         / (nullif(sum(r.count) filter (where r.metric = 'latency_ms'), 0) * 1000))::float8 as latency,
-       (sum(r.sum_exact) filter (where r.metric = 'failed_requests')
-         / nullif(sum(r.sum_exact) filter (where r.metric = 'total_requests'), 0))::float8 as failed_share
-from rollup_5m r join series s using (series_id)
+-- Requests, latency and failures of components by five minutes, a metric a row, as whole columns.
+select r.metric, array_agg(r.series_id), array_agg(r.bucket_start), array_agg(r.count), array_agg(r.mean),
+       array_agg(coalesce(r.sum_exact, 0)::float8)
+from rollup_5m r
 where r.metric in ('latency_ms', 'failed_requests', 'total_requests')
   and r.bucket_start >= %(start)s and r.bucket_start < %(end)s
-  and (s.service <> '' or s.model <> '')
-group by s.tenant, r.bucket_start, s.service, s.model
+group by r.metric
 
 -- name: spans
 -- The latest events of a period that name a parent or an operation, with the component each belongs to.
