@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from lah_platform.correlations.cascades import compliance_cascades
 from lah_platform.correlations.chains import causal_chains
 from lah_platform.correlations.clusters import anomaly_clusters
 from lah_platform.correlations.config import DEFAULT, CorrelationConfig
 from lah_platform.correlations.cost_impact import cost_impacts
 from lah_platform.correlations.degradation import performance_degradations
 from lah_platform.correlations.evidence import check_inputs, covered_seconds
-from lah_platform.correlations.incidents import compliance_cascades, security_incidents
+from lah_platform.correlations.incidents import security_incidents
 from lah_platform.correlations.model import CorrelationInputs, CorrelationReport
 from lah_platform.correlations.sequences import pattern_matches
 from lah_platform.correlations.temporal import temporal_correlations

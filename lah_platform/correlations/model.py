@@ -71,7 +71,8 @@ class CorrelationInputs:
 
     events: event_id, ts, tenant, event_type, subtype, severity, correlation_id, parent_event_id, series_id; events
         with a parent or a correlation id, and all security and governance events; ids as text. Optional columns:
-        `resource` names what an event was about, `source_module` who sent it (else its event_type stands for that).
+        `resource` names what an event was about, `lineage` (list of text) the assets data flowed along, first to last,
+        `source_module` who sent it (else its event_type stands for that).
     anomalies: anomaly_id (text), tenant, series_id, metric, anomaly_type, started_at, peak_at, ended_at, score,
         deviation, event_type, subtype, model; further columns are ignored.
     points: tenant, series_id, metric, event_type?, subtype, model, bucket_start, value; hourly.

@@ -30,7 +30,7 @@ _TIME = pl.Datetime("us", "UTC")
 _LINKED: dict[str, Any] = (
     {"event_id": pl.String, "ts": _TIME}
     | dict.fromkeys(["tenant", "event_type", "subtype", "severity", "correlation_id", "parent_event_id"], pl.String)
-    | {"series_id": pl.Int64, "resource": pl.String, "source_module": pl.String}
+    | {"series_id": pl.Int64, "resource": pl.String, "lineage": pl.List(pl.String), "source_module": pl.String}
 )
 _ANOMALIES: dict[str, Any] = (
     {"anomaly_id": pl.String, "tenant": pl.String, "series_id": pl.Int64}

@@ -4,7 +4,13 @@
 -- Events that say what caused them or what they belong to, and all security and governance events. The cost event of a
 -- request names its usage event as parent by routine: that link is bookkeeping, not a cause.
 select event_id::text, ts, tenant, event_type, subtype, severity::text, correlation_id::text, parent_event_id::text, series_id,
-       coalesce(payload ->> 'resource_id', payload ->> 'target_resource', payload ->> 'resource') as resource,
+       coalesce(payload ->> 'resource_id', payload ->> 'target_resource', payload ->> 'resource', payload ->> 'data_asset_id')
+           as resource,
+       case when subtype = 'data_lineage' and jsonb_typeof(payload -> 'lineage_path') = 'array' then array_remove(
+           payload ->> 'source'
+           || array(select jsonb_array_elements_text(payload -> 'lineage_path'))
+           || case when not payload -> 'lineage_path' ? (payload ->> 'data_asset_id') then payload ->> 'data_asset_id' end
+           || (payload ->> 'destination'), null) end as lineage,
        source_module
 from events
 where ts >= %(start)s and ts < %(end)s

@@ -382,12 +382,31 @@ def test_linked_events_and_anomalies_are_what_correlating_takes(connection: Conn
         "parent_event_id": None,
         "series_id": series_id,
         "resource": "db",
+        "lineage": None,
         "source_module": events["source_module"][0],
     }
     points = read_points(connection, "1h", "count", ["events"], START, START + DAY)
     report = correlate(CorrelationInputs(events, read_anomalies(connection, START, START + DAY), points))
     assert [each.correlation_type for each in report] == ["causal_chain", "compliance_cascade"]
     assert save_correlations(connection, *report) == 2
+
+
+@pytest.mark.parametrize(
+    ("payload", "path"),
+    [
+        ({"lineage_path": ["raw", "clean"], "source": "raw", "destination": "clean"}, ["raw", "raw", "clean", "clean"]),
+        ({"data_asset_id": "ds", "source": "raw", "destination": "out", "lineage_path": []}, ["raw", "ds", "out"]),
+        ({"data_asset_id": "b", "lineage_path": ["a", "b"]}, ["a", "b"]),
+        ({"data_asset_id": "b", "lineage_path": "a"}, None),
+    ],
+)
+def test_lineage_events_tell_the_way_data_went(
+    connection: Connection, payload: dict[str, Any], path: list[str] | None
+) -> None:
+    kind = {"payload_type": "governance", "event_type": "governance", "subtype": "data_lineage"}
+    add_event(connection, 1, START, payload=json.dumps(payload), **kind)
+    (row,) = read_linked_events(connection, START, START + DAY).rows(named=True)
+    assert (row["lineage"], row["resource"]) == (path, payload.get("data_asset_id"))
 
 
 def test_what_requests_used_is_summed_by_hour_service_and_model_with_the_prices_of_that_hour(
