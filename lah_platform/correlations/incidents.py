@@ -44,18 +44,20 @@ def security_incidents(
     for tenant, everything in events_by_tenant(severe):
         rows = everything[-config.max_events :]
         episodes = anomalies_of.get(tenant, [])
+        distinct = distinct_episodes(episodes)
 
         def judge(
             group: Group,
             tenant: str = tenant,
             rows: Sequence[EventRow] = rows,
             episodes: Sequence[AnomalyRow] = episodes,
+            distinct: int = distinct,
         ) -> Correlation | None:
             chance = chance_of_group(group, rows, _series, config.incident_window, covered)
             last = group.rows[-1].ts + config.incident_window
             after = [a for a in episodes if group.rows[0].ts <= a.started_at < last]
             exposure = (last - group.rows[0].ts).total_seconds()
-            chance_after = chance_of_meeting(distinct_episodes(after), distinct_episodes(episodes), exposure, covered)
+            chance_after = chance_of_meeting(distinct_episodes(after), distinct, exposure, covered)
             if not after or 1.0 - chance_after * len(rows) < config.min_confidence:
                 after, chance_after = [], 1.0
             confidence = 1.0 - min(min(chance, chance_after) * len(rows), 1.0)
@@ -138,6 +140,8 @@ def _group(starter: EventRow, following: Iterable[EventRow], until: datetime, ke
 def chance_of_group(group: Group, rows: Sequence[EventRow], key: Key, window: timedelta, covered: float) -> float:
     if group.has_declared_link:
         return 0.0
+    if len(group.rows) == 1:
+        return 1.0
     candidates = sum(key(row) in group.keys for row in rows)
     return chance_of_meeting(len(group.rows) - 1, candidates - 1, window.total_seconds(), covered)
 

@@ -14,6 +14,7 @@ class Lineage:
 
     def __init__(self, rows: Iterable[EventRow]) -> None:
         self._next: dict[str, dict[str, EventRow]] = defaultdict(dict)
+        self._downstream: dict[str | None, list[str]] = {None: []}
         for row in rows:
             for one, other in pairwise(row.lineage):
                 if one != other:
@@ -21,10 +22,12 @@ class Lineage:
 
     def downstream(self, asset: str | None) -> list[str]:
         """What data of `asset` reaches, the nearest first, without itself; each once, cycles or not."""
-        reached = [asset] if asset else []
-        for each in reached:  # grows while it is walked
-            reached += sorted(other for other in self._next.get(each, ()) if other not in reached)
-        return reached[1:]
+        if asset is not None and asset not in self._downstream:
+            reached = [asset]
+            for each in reached:  # grows while it is walked
+                reached += sorted(other for other in self._next.get(each, ()) if other not in reached)
+            self._downstream[asset] = reached[1:]
+        return self._downstream[asset]
 
     def carriers(self, asset: str | None) -> list[EventRow]:
         """The events that say so, by time."""
