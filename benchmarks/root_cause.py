@@ -24,7 +24,8 @@ from benchmarks.root_cause_links import (
     minute_link_scores,
     seconds_of_size,
 )
-from benchmarks.root_cause_planted import planted_cases
+from benchmarks.root_cause_planted import ENTRANCE, planted_cases
+from benchmarks.root_cause_robust import elsewhere_cases, varied_cases
 from lah_platform.root_cause import rank_root_causes
 
 __all__: list[str] = []
@@ -85,7 +86,11 @@ def _petshop(cases: Sequence[Case]) -> Scores:
 def _planted(recordings: dict[str, Recordings], per_node: int) -> Scores:
     plain = planted_cases(recordings, per_node)
     masked = planted_cases(recordings, per_node, is_masked=True)
-    return _scored("planted", plain) | _scored("planted_masked", masked)
+    scores = _scored("planted", plain) | _scored("planted_masked", masked)
+    varied = varied_cases(planted_cases(recordings, 1), recordings)
+    for name, cases in (varied | {"something else hurts": elsewhere_cases(recordings, ENTRANCE)}).items():
+        scores |= _scored(f"planted, {name}", cases, {"lah": _with_graph, "lah_no_graph": _without_graph})
+    return scores
 
 
 def _links(is_quick: bool) -> Scores:
@@ -115,12 +120,12 @@ def _links(is_quick: bool) -> Scores:
     return scores
 
 
-def _scored(title: str, cases: Sequence[Case]) -> Scores:
+def _scored(title: str, cases: Sequence[Case], methods: Mapping[str, Method] = _ALL) -> Scores:
     if not cases:
         return {}
     print(f"\n{title}: {len(cases)} cases          top-1  (95 %)         top-3  (95 %)       ms a case")
     scores: Scores = {}
-    for name, method in _ALL.items():
+    for name, method in methods.items():
         progress(f"{title}: {name}")
         ranks: list[int] = []
 
