@@ -79,7 +79,7 @@ _FORECASTS = table_spec(
 _CORRELATIONS = table_spec(
     "correlations",
     "Eight types of correlation between events, anomalies and series, with roles, strength and confidence.",
-    deps=["events", "rollup_1h", "anomalies"],
+    deps=["events", "rollup_1m", "rollup_1h", "anomalies"],
     partitions_def=DAILY,
     **_SIGNAL,
 )
