@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -437,12 +438,36 @@ def test_what_requests_used_is_summed_by_hour_service_and_model_with_the_prices_
     assert Decimal(last["fresh_price"]) == 2 * Decimal(first["fresh_price"])
 
 
-def price(model: str, since: datetime, dearer: int = 1) -> PriceRow:
+def test_a_lost_cache_among_stored_requests_is_what_the_cost_was_for(connection: Connection) -> None:
+    load_price_book(connection, [price("m", START, lasts=30 * DAY)])
+    series_id, odd = add_series(connection, model="m", service="chat"), START + 7 * DAY
+    for days in range(8):
+        is_odd = START + days * DAY == odd
+        fresh, cached = (100_000, 0) if is_odd else (10_000, 90_000)
+        usd = (Decimal(fresh) * 3 + Decimal(cached) * Decimal("0.3") + 1_000 * 15) / 1_000_000
+        tokens = {"input_fresh_tokens": fresh, "input_cache_read_tokens": cached, "output_visible_tokens": 1_000}
+        at = START + days * DAY + timedelta(minutes=5)
+        add_event(connection, days + 1, at, series_id=series_id, model="m", cost_usd=usd, **tokens)
+    connection.execute(
+        "insert into anomalies values (%s, 'acme', %s, 'cost_usd', '1h', 'spike', 'mad', %s, %s, %s, 0.9, 1, 2, 9,"
+        " 'high', 'It is dear.', %s)",
+        [UUID(int=1), series_id, odd, odd, odd + HOUR, odd],
+    )
+    period = (START, odd + DAY)
+    frames = read_linked_events(connection, *period), read_anomalies(connection, *period)
+    points = read_points(connection, "1h", "sum", ["cost_usd"], *period)
+    (found,) = correlate(CorrelationInputs(*frames, points, *period, usage=partial(read_usage, connection)))
+    assert (found.correlation_type, found.evidence["main_cause"]) == ("cost_impact", "cache")
+    assert found.evidence["cost_usd"] == found.evidence["cache_usd"] == 0.243
+    assert (found.evidence["usual_cache_read_share"], found.evidence["cache_read_share"]) == (0.9, 0.0)
+
+
+def price(model: str, since: datetime, dearer: int = 1, lasts: timedelta = 2 * HOUR) -> PriceRow:
     return PriceRow(
         model=model,
         provider="p",
         valid_from=since,
-        valid_to=since + 2 * HOUR,
+        valid_to=since + lasts,
         input_usd_per_mtok=Decimal(3 * dearer),
         cache_read_usd_per_mtok=Decimal("0.3") * dearer,
         cache_write_usd_per_mtok=None,
