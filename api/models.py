@@ -315,7 +315,10 @@ class IncidentStory(BaseModel):
     until: datetime
     where: IncidentWhere
     hurts: dict[str, list[str]] = Field(description="Services, models and teams.")
-    costs: dict[str, float | None] = Field(description="USD beyond the usual; of more and of dearer tokens.")
+    costs: dict[str, float | str | None] = Field(
+        description="USD beyond the usual in parts that add up: volume, retry, latency, model, prompt, answer, cache,"
+        " price (by the rollups alone volume and rate); and main_cause, what the most of it is for."
+    )
     next: list[str] = Field(description="What to look at, in order.")
 
 

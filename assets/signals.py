@@ -1,7 +1,9 @@
 """Signals on the hourly rollups: anomalies, forecasts, correlations. What they mean is in their rooms."""
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 import dagster as dg
 import polars as pl
@@ -20,6 +22,7 @@ from lah_platform.rollups.windows import window
 from lah_platform.stores import anomaly_feedback, signals
 from lah_platform.stores import incidents as stored_incidents
 from lah_platform.stores.cold_events import refuse_cold_days
+from lah_platform.stores.points import read_points
 
 __all__ = ["MEASURES", "anomalies", "correlations", "forecasts", "incidents"]
 
@@ -67,7 +70,7 @@ _FORECASTS = table_spec(
 _CORRELATIONS = table_spec(
     "correlations",
     "Eight types of correlation between events, anomalies and series, with roles, strength and confidence.",
-    deps=["events", "rollup_1h", "anomalies"],
+    deps=["events", "rollup_1m", "rollup_1h", "anomalies"],
     partitions_def=DAILY,
     **_SIGNAL,
 )
@@ -125,6 +128,14 @@ def _minutes(connection: signals.Connection, start: datetime, end: datetime) -> 
     return points.join(kept, on=["series_id", "metric"], how="semi"), left_out
 
 
+def _minutes_of(
+    connection: signals.Connection, series_ids: Sequence[int], metrics: Sequence[str], start: datetime, end: datetime
+) -> pl.DataFrame:
+    """Points by the minute of some series, as correlations ask for them."""
+    measures = {metric: MEASURES[metric] for metric in metrics}
+    return _points(connection, measures, start, end, window_name=_MINUTE, series_ids=series_ids)
+
+
 def _heeding(connection: signals.Connection, found: pl.DataFrame, owners: pl.DataFrame, end: datetime) -> pl.DataFrame:
     """Episodes after what people said: none from maintenance, lower scores for what was dismissed before."""
     if found.is_empty():
@@ -147,6 +158,8 @@ def correlations(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeR
                 events=signals.read_linked_events(connection, start - _EVIDENCE, end),
                 anomalies=signals.read_anomalies(connection, start - _EVIDENCE, end),
                 points=_points(connection, MEASURES, start - _HISTORY, until),
+                minutes=partial(_minutes_of, connection),
+                usage=partial(signals.read_usage, connection),
                 covered_from=start - _EVIDENCE,
                 covered_to=end,
             )
@@ -164,7 +177,7 @@ def incidents(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeResu
     until, started = _complete_until(end), time.monotonic()
     with hub.connection() as connection:
         refuse_cold_days(connection, start.date(), days_of(context)[1], what="incidents")
-        inputs = stored_incidents.read_incident_inputs(connection, start - _LONGEST_EPISODE, end, until)
+        inputs = stored_incidents.read_incident_inputs(connection, start - _LONGEST_EPISODE, end, until, start)
         rows = stored_incidents.write_incidents(
             connection, tell_incidents(inputs), period_from=start, period_to=end, detected_at=datetime.now(UTC)
         )
@@ -202,9 +215,7 @@ def forecasts(context: dg.AssetExecutionContext, config: ForecastConfig, hub: Hu
             until = window(name).floor(now)
             for metric, measure in FORECAST.items():
                 gap = gap_of(measure)
-                points = signals.read_points(
-                    connection, name, measure, [metric], until - history, until, with_histograms=False
-                )
+                points = read_points(connection, name, measure, [metric], until - history, until, with_histograms=False)
                 since = until - 2 * horizon * step
                 earlier = signals.read_unjudged_forecasts(connection, name, [metric], since, until)
                 came_out = judged(earlier, points, until=until, gap=gap)
@@ -236,13 +247,23 @@ def _points(
     *,
     with_histograms: bool = False,
     window_name: str = _WINDOW,
+    series_ids: Sequence[int] | None = None,
 ) -> pl.DataFrame:
     by_measure: dict[str, list[str]] = {}
     for metric, measure in measures.items():
         by_measure.setdefault(measure, []).append(metric)
     return pl.concat(
         [
-            signals.read_points(connection, window_name, measure, names, start, end, with_histograms=with_histograms)
+            read_points(
+                connection,
+                window_name,
+                measure,
+                names,
+                start,
+                end,
+                with_histograms=with_histograms,
+                series_ids=series_ids,
+            )
             for measure, names in by_measure.items()
         ]
     )

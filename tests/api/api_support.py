@@ -155,7 +155,7 @@ def _seed_tables(connection: Connection, tenant: str, place: int) -> None:
             ],
         },
         "hurts": {"service": ["chat"], "model": ["gpt-4o"], "team": ["search"]},
-        "costs": {"cost_usd": 1.5, "volume_usd": 0.5, "rate_usd": 1.0},
+        "costs": {"cost_usd": 1.5, "main_cause": "cache", "volume_usd": 0.5, "cache_usd": 1.0},
         "next": ["Look at model gpt-4o (90%)"],
     }
     connection.execute(

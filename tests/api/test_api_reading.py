@@ -306,6 +306,12 @@ def test_an_incident_tells_where_it_started_whom_it_hurts_and_what_it_costs(get:
     (candidate,) = incident["story"]["where"]["candidates"]
     assert candidate["path"] == ["service chat", "model gpt-4o"]
     assert incident["story"]["hurts"]["team"] == ["search"]
+    assert incident["story"]["costs"] == {
+        "cost_usd": 1.5,
+        "main_cause": "cache",
+        "volume_usd": 0.5,
+        "cache_usd": 1.0,
+    }
     assert incident["story"]["next"] == ["Look at model gpt-4o (90%)"]
     assert [member["member_type"] for member in incident["members"]] == ["anomaly"]
 
