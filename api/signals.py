@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import Depends, FastAPI, Path, Query
 
-from api import outlooks
+from api import maintenance, outlooks
 from api.access import Caller
 from api.examples import ANOMALY_ID, INCIDENT_ID
 from api.lists import read_page
@@ -173,4 +173,5 @@ def add_routes(app: FastAPI) -> None:
     app.add_api_route(
         "/api/v1/forecasts", list_forecasts, methods=["GET"], tags=["signals"], response_model=RangePage[Forecast]
     )
+    maintenance.add_routes(app)
     outlooks.add_routes(app)

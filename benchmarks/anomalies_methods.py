@@ -14,7 +14,7 @@ from scipy.special import ndtr
 
 from benchmarks.anomalies_data import Bools, Floats, Ints, Labelled
 from lah_platform.anomalies.config import DEFAULT
-from lah_platform.anomalies.judging import judge, tell
+from lah_platform.anomalies.judging import Levels, judge, tell
 from lah_platform.anomalies.surprise import unrest
 
 __all__ = ["SIMPLE", "Scored", "lah"]
@@ -40,7 +40,7 @@ def lah(series: Labelled) -> Scored:
     step = int(np.median(np.diff(series.at_us))) if len(series.at_us) > 1 else 60_000_000
     present = np.isfinite(series.values)
     bucket, values = buckets(series.at_us, max(step, 1))[present], series.values[present]
-    verdict = judge(values, bucket, int(series.at_us[0]), max(step, 1), _unit(values), DEFAULT)
+    verdict = judge(Levels(values, bucket, int(series.at_us[0]), max(step, 1), _unit(values)), DEFAULT)
     alarmed, onsets = np.zeros(len(values), dtype=np.bool_), np.zeros(len(values), dtype=np.bool_)
     for told in tell(values, bucket, verdict, DEFAULT):
         part = slice(told.episode.start, told.episode.end + 1)

@@ -19,7 +19,7 @@ from lah_platform.anomalies.episodes import Episode, active, episodes
 from lah_platform.anomalies.explanation import explain
 from lah_platform.anomalies.frequency import frequency_deviation
 from lah_platform.anomalies.impact import impact_level, score01
-from lah_platform.anomalies.judging import judge, tell
+from lah_platform.anomalies.judging import Levels, judge, tell
 from lah_platform.anomalies.phase import slot_us
 from lah_platform.anomalies.rolling import Bools, Floats, Ints
 from lah_platform.anomalies.series import Series, iter_series
@@ -95,7 +95,9 @@ def _level_episodes(series: Series, config: DetectorConfig) -> Iterator[_Finding
     values, bucket = series.values[present], series.bucket[present]
     if len(values) <= config.min_history:
         return
-    verdict = judge(values, bucket, series.first_us, series.step_us, config.unit(series.metric), config)
+    unit, counts = config.unit(series.metric), series.counts[present]
+    levels = Levels(values, bucket, series.first_us, series.step_us, unit, counts, series.metric)
+    verdict = judge(levels, config)
     for told in tell(values, bucket, verdict, config):
         numbers = (told.observed, told.baseline, told.deviation)
         yield _finding(told.anomaly_type, told.method, bucket, told.episode, told.is_active, numbers, told.score)

@@ -100,7 +100,7 @@ where started_at < %(end)s and started_at >= %(start)s
 -- A time in which nothing is told.
 insert into maintenance_windows (tenant, model, starts_at, ends_at, reason, created_by)
 values (%(tenant)s, %(model)s, %(starts_at)s, %(ends_at)s, %(reason)s, %(actor)s)
-returning maintenance_id
+returning maintenance_id, tenant, model, starts_at, ends_at, reason, created_by, created_at
 
 -- name: maintenance
 -- Maintenance that overlaps a period.
@@ -108,8 +108,15 @@ select tenant, model, starts_at, ends_at from maintenance_windows where ends_at 
 
 -- name: maintenance_listed
 -- Maintenance that has not ended long ago, the next first.
-select maintenance_id, tenant, model, starts_at, ends_at, reason, created_by from maintenance_windows
-where ends_at > %(since)s order by starts_at, maintenance_id
+select maintenance_id, tenant, model, starts_at, ends_at, reason, created_by, created_at from maintenance_windows
+where ends_at > %(since)s and (%(tenant)s::text = '*' or tenant in ('*', %(tenant)s::text))
+order by starts_at, maintenance_id limit %(limit)s
+
+-- name: remove_maintenance
+-- One maintenance window of a tenant ('*': of any), taken back.
+delete from maintenance_windows
+where maintenance_id = %(maintenance_id)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+returning tenant, model, starts_at, ends_at, reason
 
 -- name: learning_series
 -- Series and metrics with too few hours in a period to be judged yet, the longest known first.
