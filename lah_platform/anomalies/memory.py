@@ -49,9 +49,9 @@ _NO_SHIFTS = Shifts(_NO_INTS, _NO_FLOATS, _NO_FLOATS, _NO_FLOATS)
 
 @dataclass(frozen=True, slots=True)
 class SeriesMemory:
-    """Everything known of one series and metric from `first_us` on: number, value (NaN: none) and count of every bucket;
-    surprise and answer of the phase of those with a value; the last bucket in an episode of levels (`last_active`), and in
-    one of counts (`last_unusual`).
+    """Everything known of one series and metric from `first_us` on: number, value (NaN: none) and count of all buckets;
+    surprise and answer of the phase of those with a value; the last bucket in an episode of levels (`last_active`),
+    and in one of counts (`last_unusual`).
     """
 
     first_us: int

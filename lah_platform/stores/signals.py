@@ -19,6 +19,7 @@ __all__ = [
     "Connection",
     "read_anomalies",
     "read_linked_events",
+    "read_owners",
     "read_points",
     "read_unjudged_forecasts",
     "write_anomalies",
@@ -109,8 +110,11 @@ def read_points(
     end: datetime,
     *,
     with_histograms: bool = True,
+    series_ids: Sequence[int] | None = None,
 ) -> pl.DataFrame:
     """The points of `metrics` in [start, end) UTC, `value` being `measure` of each bucket of `window`.
+
+    `series_ids`: of those series only.
 
     Without histograms (they are null then) 67,000 points take 0.4 s instead of 3. ValueError for an unknown window or
     measure.
@@ -120,18 +124,28 @@ def read_points(
     statement = sql.SQL(
         "select s.tenant, r.series_id, s.event_type, s.subtype, s.model, r.metric, r.bucket_start, {value} as value,"
         " r.count, {histogram} from {table} r join series s using (series_id)"
-        " where r.metric = any(%(metrics)s) and r.bucket_start >= %(start)s and r.bucket_start < %(end)s"
+        " where r.metric = any(%(metrics)s) and r.bucket_start >= %(start)s and r.bucket_start < %(end)s{series}"
     ).format(
+        series=sql.SQL("" if series_ids is None else " and r.series_id = any(%(series_ids)s)"),
         value=sql.SQL(_MEASURES[measure]),
         histogram=sql.SQL(_HISTOGRAM if with_histograms else _NO_HISTOGRAM),
         table=sql.Identifier(window_named(window).table),
     )
-    return read_frame(connection, statement, {"metrics": list(metrics), "start": start, "end": end}, schema=_POINTS)
+    asked: dict[str, Any] = {"metrics": list(metrics), "start": start, "end": end}
+    if series_ids is not None:
+        asked["series_ids"] = list(series_ids)
+    return read_frame(connection, statement, asked, schema=_POINTS)
 
 
 def read_linked_events(connection: Connection, start: datetime, end: datetime) -> pl.DataFrame:
     """Events of [start, end) UTC that correlations are made of."""
     return read_frame(connection, _Q["linked_events"], {"start": start, "end": end}, schema=_LINKED)
+
+
+def read_owners(connection: Connection, series_ids: Sequence[int]) -> pl.DataFrame:
+    """Tenant and model of each series."""
+    schema = {"series_id": pl.Int64, "tenant": pl.String, "model": pl.String}
+    return read_frame(connection, _Q["owners_of_series"], {"series_ids": list(series_ids)}, schema=schema)
 
 
 def read_anomalies(connection: Connection, start: datetime, end: datetime) -> pl.DataFrame:

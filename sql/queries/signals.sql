@@ -173,3 +173,31 @@ limit %(limit)s
 -- name: delete_incidents
 -- Incidents that overlap a period, and those told again, before they are written again; members go with them.
 delete from incidents where (ended_at > %(start)s and started_at < %(end)s) or incident_id = any(%(ids)s)
+
+-- name: judged_revisions
+-- Of each series and metric with days in a period: the sum of their revisions and how many there are. Every late event
+-- raises the revision of its day's row, so an unchanged pair means that no judged bucket has changed.
+select series_id, metric, sum(revision)::bigint as revisions, count(*) as days from rollup_1d
+where metric = any(%(metrics)s) and bucket_start >= %(since)s and bucket_start < %(until)s
+group by series_id, metric
+
+-- name: anomaly_memories
+-- What is remembered of some series up to a moment, by the same version and from the same beginning.
+select series_id, metric, revisions, days, memory from anomaly_memories
+where window_name = %(window)s and through = %(through)s and since = %(since)s and version = %(version)s
+  and series_id = any(%(series_ids)s)
+
+-- name: forget_anomaly_memories
+-- What was remembered of some series up to a moment, before it is written again.
+delete from anomaly_memories
+where window_name = %(window)s and through = %(through)s and series_id = any(%(series_ids)s)
+
+-- name: outdated_anomaly_memories
+-- Memories older than those that the newest run and a repetition of it need.
+delete from anomaly_memories
+where window_name = %(window)s
+  and through < (select max(through) from anomaly_memories where window_name = %(window)s) - interval '1 day'
+
+-- name: owners_of_series
+-- Tenant and model of each series.
+select series_id, tenant, model from series where series_id = any(%(series_ids)s)
