@@ -59,7 +59,7 @@ def main() -> None:
     low, high = np.quantile(shares, [0.1, 0.9])
     print(f"{series} series, a day: going on {went_on:.1f} s ({ours['new_points_per_second']:,.0f} new points/s),")
     print(
-        f"  judging four weeks again {anew:.1f} s; ratio {anew / went_on:.1f} (80 % of shares {low:.1f} to {high:.1f})"
+        f"  four weeks judged again {anew:.1f} s; ratio {anew / went_on:.1f} (80 % of shares {low:.1f} to {high:.1f})"
     )
     print(f"  {ours['bytes_per_series']:,.0f} bytes a series are remembered, {episodes} episodes alike; on {machine()}")
     if asked.json:
