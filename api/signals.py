@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import Depends, FastAPI, Path, Query, Response
 
-from api import outlooks
+from api import maintenance, outlooks
 from api.access import Caller
 from api.examples import ANOMALY_ID, INCIDENT_ID
 from api.formats import Accepted, documented
@@ -210,4 +210,5 @@ def add_routes(app: FastAPI) -> None:
         response_model=RangePage[Forecast],
         responses=documented(has_tag=False),
     )
+    maintenance.add_routes(app)
     outlooks.add_routes(app)

@@ -9,10 +9,10 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
+from assets.hourly_anomalies import HISTORY, judge_days
 from assets.partitions import DAILY, days_of, period_of
 from assets.resources import Hub
 from assets.tables import table_spec
-from lah_platform.anomalies.config import DEFAULT
 from lah_platform.anomalies.detect import detect
 from lah_platform.anomalies.feedback import lowered, outside_maintenance, told_once
 from lah_platform.correlations.correlate import correlate
@@ -28,7 +28,6 @@ __all__ = ["MEASURES", "anomalies", "correlations", "forecasts", "incidents"]
 
 _WINDOW = "1h"
 _STEP = timedelta(hours=1)
-_HISTORY = timedelta(days=28)  # four weeks: enough for the hour of week
 _EVIDENCE = timedelta(days=14)  # what correlations look back on: rates from a day would be guesses
 _LONGEST_EPISODE = timedelta(days=7)  # so much after the period is read, so that its last episodes are whole
 _DAY = timedelta(days=1)
@@ -91,7 +90,7 @@ def _complete_until(end: datetime, window_name: str = _WINDOW) -> datetime:
 
 @dg.multi_asset(name="compute_anomalies", specs=[_ANOMALIES], backfill_policy=dg.BackfillPolicy.single_run())
 def anomalies(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Detect on the run's days with four weeks of history before them, and replace the episodes that touch them.
+    """Judge the run's days, going on from what is remembered of each series, and replace the episodes that touch them.
 
     The last of the days is judged by the minute too; what its hours show is not told again.
     """
@@ -99,21 +98,19 @@ def anomalies(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeResu
     until, started = _complete_until(end + _LONGEST_EPISODE), time.monotonic()
     last_day = max(start, end - timedelta(days=1))
     with hub.connection() as connection:
-        points = _points(connection, MEASURES, start - _HISTORY, until, with_histograms=True)
-        found = detect(points, window=_WINDOW, step=_STEP, until=until)
+        hours = judge_days(connection, MEASURES, start, end, after=until)
         minutes, left_out = _minutes(connection, last_day, end)
         narrow = detect(minutes, window=_MINUTE, step=timedelta(minutes=1), until=_complete_until(end, _MINUTE))
-        owners = points.select("series_id", "tenant", "model")
-        told = _heeding(connection, told_once(found, narrow), owners, end)
+        owners = signals.read_owners(connection, hours.series_ids)
+        told = _heeding(connection, told_once(hours.found, narrow), owners, end)
         now, rows = datetime.now(UTC), 0
         for name, since in ((_WINDOW, start), (_MINUTE, last_day)):
             of_window = told.filter(pl.col("window_name") == name)
             rows += signals.write_anomalies(
                 connection, of_window, period_from=since, period_to=end, window=name, detected_at=now
             )
-    known = points.group_by("series_id", "metric").len()
-    new = known.filter(pl.col("len") <= DEFAULT.min_history).height
-    return _result(rows, until, started, series=known.height, learning=new, minute_points_left_out=left_out)
+    figures = {"series": hours.judged, "learning": hours.learning, "judged_anew": hours.judged_anew}
+    return _result(rows, until, started, minute_points_left_out=left_out, **figures)
 
 
 def _minutes(connection: signals.Connection, start: datetime, end: datetime) -> tuple[pl.DataFrame, int]:
@@ -157,7 +154,7 @@ def correlations(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeR
             CorrelationInputs(
                 events=signals.read_linked_events(connection, start - _EVIDENCE, end),
                 anomalies=signals.read_anomalies(connection, start - _EVIDENCE, end),
-                points=_points(connection, MEASURES, start - _HISTORY, until),
+                points=_points(connection, MEASURES, start - HISTORY, until),
                 minutes=partial(_minutes_of, connection),
                 usage=partial(signals.read_usage, connection),
                 covered_from=start - _EVIDENCE,

@@ -18,6 +18,7 @@ __all__ = [
     "Connection",
     "read_anomalies",
     "read_linked_events",
+    "read_owners",
     "read_unjudged_forecasts",
     "read_usage",
     "write_anomalies",
@@ -89,6 +90,12 @@ def read_usage(connection: Connection, tenant: str, spans: Sequence[tuple[dateti
     correlations take it; amounts and prices as text, exact."""
     asked = {"tenant": tenant, "starts": [start for start, _ in spans], "ends": [end for _, end in spans]}
     return read_frame(connection, _Q["usage_of_spans"], asked, schema=_USAGE)
+
+
+def read_owners(connection: Connection, series_ids: Sequence[int]) -> pl.DataFrame:
+    """Tenant and model of each series."""
+    schema = {"series_id": pl.Int64, "tenant": pl.String, "model": pl.String}
+    return read_frame(connection, _Q["owners_of_series"], {"series_ids": list(series_ids)}, schema=schema)
 
 
 def read_anomalies(connection: Connection, start: datetime, end: datetime) -> pl.DataFrame:

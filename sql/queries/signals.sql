@@ -116,7 +116,7 @@ where started_at < %(end)s and started_at >= %(start)s
 -- A time in which nothing is told.
 insert into maintenance_windows (tenant, model, starts_at, ends_at, reason, created_by)
 values (%(tenant)s, %(model)s, %(starts_at)s, %(ends_at)s, %(reason)s, %(actor)s)
-returning maintenance_id
+returning maintenance_id, tenant, model, starts_at, ends_at, reason, created_by, created_at
 
 -- name: maintenance
 -- Maintenance that overlaps a period.
@@ -124,8 +124,15 @@ select tenant, model, starts_at, ends_at from maintenance_windows where ends_at 
 
 -- name: maintenance_listed
 -- Maintenance that has not ended long ago, the next first.
-select maintenance_id, tenant, model, starts_at, ends_at, reason, created_by from maintenance_windows
-where ends_at > %(since)s order by starts_at, maintenance_id
+select maintenance_id, tenant, model, starts_at, ends_at, reason, created_by, created_at from maintenance_windows
+where ends_at > %(since)s and (%(tenant)s::text = '*' or tenant in ('*', %(tenant)s::text))
+order by starts_at, maintenance_id limit %(limit)s
+
+-- name: remove_maintenance
+-- One maintenance window of a tenant ('*': of any), taken back.
+delete from maintenance_windows
+where maintenance_id = %(maintenance_id)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+returning tenant, model, starts_at, ends_at, reason
 
 -- name: learning_series
 -- Series and metrics with too few hours in a period to be judged yet, the longest known first.
@@ -210,3 +217,31 @@ left join prices p on p.model = u.model and u.at >= p.valid_from and u.at < p.va
 -- name: delete_incidents
 -- Incidents that overlap a period, and those told again, before they are written again; members go with them.
 delete from incidents where (ended_at > %(start)s and started_at < %(end)s) or incident_id = any(%(ids)s)
+
+-- name: judged_revisions
+-- Of each series and metric with days in a period: the sum of their revisions and how many there are. Every late event
+-- raises the revision of its day's row, so an unchanged pair means that no judged bucket has changed.
+select series_id, metric, sum(revision)::bigint as revisions, count(*) as days from rollup_1d
+where metric = any(%(metrics)s) and bucket_start >= %(since)s and bucket_start < %(until)s
+group by series_id, metric
+
+-- name: anomaly_memories
+-- What is remembered of some series up to a moment, by the same version and from the same beginning.
+select series_id, metric, revisions, days, memory from anomaly_memories
+where window_name = %(window)s and through = %(through)s and since = %(since)s and version = %(version)s
+  and series_id = any(%(series_ids)s)
+
+-- name: forget_anomaly_memories
+-- What was remembered of some series up to a moment, before it is written again.
+delete from anomaly_memories
+where window_name = %(window)s and through = %(through)s and series_id = any(%(series_ids)s)
+
+-- name: outdated_anomaly_memories
+-- Memories older than those that the newest run and a repetition of it need.
+delete from anomaly_memories
+where window_name = %(window)s
+  and through < (select max(through) from anomaly_memories where window_name = %(window)s) - interval '1 day'
+
+-- name: owners_of_series
+-- Tenant and model of each series.
+select series_id, tenant, model from series where series_id = any(%(series_ids)s)
