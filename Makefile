@@ -23,7 +23,7 @@ demo: setup ## The main job on real events, then serve until Ctrl-C (ARGS="--exi
 	@$(BIN)/lah demo $(ARGS)
 
 test: setup ## All tests, on a real PostgreSQL, a real broker and a real Dagster
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 faults: setup ## Landing killed, frozen, filled and locked, 200 times (ARGS="--seed 7")
 	@$(BIN)/python -m tests.faults $(ARGS)
@@ -35,7 +35,7 @@ types: setup ## mypy --strict
 	@$(BIN)/mypy
 
 bench: setup ## Every benchmark, quick form
-	@for b in landing landing_alternatives freshness backfill_year rollups anomalies forecasts; do $(BIN)/python -m benchmarks.$$b --quick --json; done
+	@for b in landing landing_alternatives freshness live backfill_year rollups anomalies forecasts; do $(BIN)/python -m benchmarks.$$b --quick --json; done
 
 lock: ## Renew both lock files from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade --generate-hashes --no-header --no-annotate --quiet --output-file requirements.lock

@@ -11,40 +11,56 @@ from typing import Annotated, Final, Literal, get_args
 from fastapi import Depends, FastAPI, Request, Security
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from starlette.routing import WebSocketRoute
 
 from api.credentials import Principal
 from api.gate import Gate
 from api.problems import Problem
 from lah_platform.stores.keys import Role
 
-__all__ = ["PUBLIC", "ROLES", "ROUTES", "Caller", "Permission", "authorise", "check_declared", "roles_with"]
+__all__ = [
+    "OPERATORS_ONLY",
+    "PUBLIC",
+    "ROLES",
+    "ROUTES",
+    "Caller",
+    "Permission",
+    "admitted",
+    "authorise",
+    "check_declared",
+    "presented_by",
+    "roles_with",
+]
 
 Permission = Literal[
     "events:write",
     "events:read",
     "metrics:read",
+    "live:read",
     "signals:read",
     "anomalies:dismiss",
     "maintenance:manage",
     "costs:read",
     "reports:read",
+    "reports:generate",
     "checks:read",
     "dead_letters:read",
     "backfills:operate",
+    "runs:read",
     "monitoring:read",
     "keys:manage",
 ]
 PUBLIC: Final = "public"
 
 _AGGREGATES: frozenset[Permission] = frozenset(
-    {"metrics:read", "signals:read", "costs:read", "checks:read", "monitoring:read"}
+    {"metrics:read", "live:read", "signals:read", "costs:read", "checks:read", "runs:read", "monitoring:read"}
 )
 ROLES: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
     {
         "viewer": _AGGREGATES,
         "analyst": _AGGREGATES | {"events:read", "reports:read", "anomalies:dismiss", "maintenance:manage"},
         "ingest": frozenset({"events:write"}),
-        "compliance": _AGGREGATES | {"events:read", "reports:read", "dead_letters:read"},
+        "compliance": _AGGREGATES | {"events:read", "reports:read", "reports:generate", "dead_letters:read"},
         "admin": frozenset(get_args(Permission)),
     }
 )
@@ -59,6 +75,8 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("GET", "/api/v1/lineage"): "metrics:read",
         ("GET", "/api/v1/watermarks"): "metrics:read",
         ("POST", "/api/v1/timeseries/query"): "metrics:read",
+        ("GET", "/api/v1/stream"): "live:read",
+        ("WEBSOCKET", "/api/v1/stream/socket"): "live:read",
         ("GET", "/api/v1/anomalies"): "signals:read",
         ("POST", "/api/v1/anomalies/{anomaly_id}/dismiss"): "anomalies:dismiss",
         ("GET", "/api/v1/anomalies/maintenance"): "signals:read",
@@ -73,10 +91,16 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("GET", "/api/v1/costs"): "costs:read",
         ("GET", "/api/v1/reports"): "reports:read",
         ("GET", "/api/v1/reports/{report_id}"): "reports:read",
+        ("POST", "/api/v1/reports"): "reports:generate",
+        ("GET", "/api/v1/reports/requests/{report_request_id}"): "reports:generate",
+        ("DELETE", "/api/v1/reports/requests/{report_request_id}"): "reports:generate",
         ("GET", "/api/v1/checks"): "checks:read",
         ("GET", "/api/v1/dead-letters"): "dead_letters:read",
         ("POST", "/api/v1/backfills"): "backfills:operate",
+        ("GET", "/api/v1/backfills"): "backfills:operate",
         ("GET", "/api/v1/backfills/{request_id}"): "backfills:operate",
+        ("DELETE", "/api/v1/backfills/{request_id}"): "backfills:operate",
+        ("GET", "/api/v1/runs"): "runs:read",
         ("GET", "/api/v1/keys"): "keys:manage",
         ("POST", "/api/v1/keys"): "keys:manage",
         ("POST", "/api/v1/keys/{key_id}/rotate"): "keys:manage",
@@ -89,8 +113,8 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
     }
 )
 
-# A recomputation covers every tenant's rows, so it is the operator's to ask for, not one tenant's
-_OPERATORS_ONLY: frozenset[Permission] = frozenset({"backfills:operate"})
+# Recomputations, reports and runs cover every tenant's rows, so they are the operator's, not one tenant's
+OPERATORS_ONLY: Final[frozenset[Permission]] = frozenset({"backfills:operate", "reports:generate", "runs:read"})
 
 
 _bearer = HTTPBearer(
@@ -107,20 +131,30 @@ def authorise(
     header: Annotated[str | None, Security(_header)],
 ) -> Principal | None:
     """The caller, when the route's permission is among its role's; None for a public route."""
-    route = request.scope["route"]
-    needed = ROUTES.get((request.method, route.path))
-    if needed is None:
-        raise Problem("not-permitted", f"No permission is declared for {request.method} {route.path}")
-    if needed == PUBLIC:
+    asked = (request.method, request.scope["route"].path)
+    if ROUTES.get(asked) == PUBLIC:
         return None
-    presented = bearer.credentials if bearer else header
+    return admitted(request.app, (bearer.credentials if bearer else header) or "", asked)
+
+
+def presented_by(headers: Mapping[str, str]) -> str:
+    """The credential that a request carries in either header; empty: none."""
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    return credentials.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+
+
+def admitted(app: FastAPI, presented: str, asked: tuple[str, str]) -> Principal:
+    """Who presents the credential, when his role may ask for that method and path. Raises Problem."""
+    needed = ROUTES.get(asked)
+    if needed is None or needed == PUBLIC:
+        raise Problem("not-permitted", f"No permission is declared for {' '.join(asked)}")
     if not presented:
         raise Problem("key-required", "The request carries no API key", headers={"WWW-Authenticate": "Bearer"})
-    gate: Gate = request.app.state.gate
+    gate: Gate = app.state.gate
     principal = gate.admit(presented)
     if needed not in ROLES[principal.role]:
         raise Problem("not-permitted", f"The role {principal.role} may not do this; {_roles_text(needed)} may")
-    if needed in _OPERATORS_ONLY and not principal.is_operator:
+    if needed in OPERATORS_ONLY and not principal.is_operator:
         raise Problem(
             "not-permitted",
             "This concerns every tenant, and the key belongs to one",
@@ -146,6 +180,8 @@ def roles_with(permission: Permission) -> list[Role]:
 def check_declared(app: FastAPI) -> None:
     """Raises ValueError when a route of the app has no permission, or is of a kind that would bypass `authorise`."""
     for route in app.routes:
+        if isinstance(route, WebSocketRoute) and ("WEBSOCKET", route.path) in ROUTES:
+            continue  # which asks `admitted` itself
         if not isinstance(route, APIRoute):
             raise ValueError(f"{route!r} would bypass access control: add it with app.add_api_route")
         for method in route.methods or ():

@@ -7,14 +7,31 @@ from typing import Any
 
 from fastapi import Depends, FastAPI
 
-from api import backfills, events, evidence, ingest, keys, lineage, monitoring, reference, signals, tables, timeseries
+from api import (
+    backfills,
+    events,
+    evidence,
+    ingest,
+    keys,
+    lineage,
+    monitoring,
+    reference,
+    runs,
+    signals,
+    stream,
+    tables,
+    timeseries,
+)
 from api.access import authorise, check_declared
 from api.gate import Gate
 from api.headers import SecurityHeaders
+from api.kept import KeptAnswers
+from api.live_hub import LiveHub
 from api.openapi import TITLE, build_document, query_parameters
 from api.parameters import refuse_unknown_parameters
 from api.problems import add_handlers
 from api.services import Services
+from api.stopping import told_to_stop
 
 __all__ = ["create_app"]
 
@@ -34,9 +51,13 @@ def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
     Raises ValueError when a route has no declared permission.
     """
 
+    gate = Gate(services)
+    live = LiveHub(services, gate)
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        yield
+        with told_to_stop(live.stop):
+            yield
         if owns_services:
             services.close()
 
@@ -57,7 +78,8 @@ def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
         },
     )
     app.state.services = services
-    app.state.gate = Gate(services)
+    app.state.gate = gate
+    app.state.live = live
     app.state.submissions = 0
     for part in (
         ingest,
@@ -65,9 +87,11 @@ def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
         tables,
         timeseries,
         lineage,
+        stream,
         signals,
         evidence,
         backfills,
+        runs,
         keys,
         monitoring,
         reference,
@@ -75,6 +99,7 @@ def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
         part.add_routes(app)
     add_handlers(app)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(KeptAnswers, gate=gate, services=services, paths=[tables.METRICS, timeseries.QUERY])
     check_declared(app)
     app.state.query_parameters = query_parameters(app.openapi())
     return app

@@ -51,12 +51,24 @@ class KeyRing:
         self._noted: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def find(self, presented: str) -> ApiKey | None:
-        """The key that `presented` is, or None when it is not valid; up to REVOKED_WITHIN_S late."""
-        digest = hashlib.sha256(presented.encode()).digest()
+    def believed(self, presented: str) -> ApiKey | None:
+        """The key that `presented` was found to be less than REVOKED_WITHIN_S ago, if its use needs no note now."""
+        now_s = self._now_s()
+        verified_s, key = self._verified.get(_digest(presented), (-REVOKED_WITHIN_S, None))
+        if key is None or now_s - verified_s >= REVOKED_WITHIN_S:
+            return None
+        return key if now_s - self._noted.get(key.key_id, -_NOTED_EVERY_S) < _NOTED_EVERY_S else None
+
+    def has_seen(self, presented: str) -> bool:
+        """Whether the last look into the database found it valid."""
+        return _digest(presented) in self._verified
+
+    def find(self, presented: str, *, within_s: float = REVOKED_WITHIN_S) -> ApiKey | None:
+        """The key that `presented` is, or None when it is not valid; up to `within_s` late."""
+        digest = _digest(presented)
         now_s = self._now_s()
         verified_s, key = self._verified.get(digest, (-REVOKED_WITHIN_S, None))
-        if key is None or now_s - verified_s >= REVOKED_WITHIN_S:
+        if key is None or now_s - verified_s >= within_s:
             with self._pool.connection() as connection:
                 key = find_key(connection, self._secret, presented)
             with self._lock:
@@ -79,3 +91,7 @@ class KeyRing:
             self._noted[key_id] = now_s
         with self._pool.connection() as connection:
             note_use(connection, key_id)
+
+
+def _digest(presented: str) -> bytes:
+    return hashlib.sha256(presented.encode()).digest()

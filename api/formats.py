@@ -21,6 +21,8 @@ from api.problems import Problem
 __all__ = [
     "FORMATS",
     "JSON",
+    "KEPT",
+    "KEPT_S",
     "Known",
     "NDJSON",
     "Accepted",
@@ -121,9 +123,18 @@ def is_known(if_none_match: str | None, tag: str) -> bool:
     return tag in known or known == ["*"]
 
 
-def headers_of(tag: str) -> dict[str, str]:
-    """The headers of an answer that its asker, and no one else, may keep and ask about again."""
-    return {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Accept, Authorization, X-API-Key"}
+KEPT_S: Final = 1
+"""So long an answer about closed windows is believed before it is asked about again."""
+KEPT: Final = f"private, max-age={KEPT_S}, must-revalidate"
+
+
+def headers_of(tag: str, *, is_closed: bool) -> dict[str, str]:
+    """The headers of an answer that its asker, and no one else, may keep and ask about again.
+
+    `is_closed`: it is about closed windows only, and may be sent again for KEPT_S without asking.
+    """
+    control = KEPT if is_closed else "private, no-cache"
+    return {"ETag": tag, "Cache-Control": control, "Vary": "Accept, Authorization, X-API-Key"}
 
 
 def as_headers(around: Mapping[str, Any]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from typing import Final
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["SECURITY_HEADERS", "SecurityHeaders"]
+__all__ = ["SECURITY_HEADERS", "TLS_HEADERS", "SecurityHeaders"]
 
 SECURITY_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -17,8 +17,11 @@ SECURITY_HEADERS: Final = {
 }
 
 
+TLS_HEADERS: Final = {"Strict-Transport-Security": "max-age=31536000"}
+
+
 class SecurityHeaders:
-    """Adds SECURITY_HEADERS where the answer has not set its own."""
+    """Adds SECURITY_HEADERS, and over TLS also TLS_HEADERS, where the answer has not set its own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -28,10 +31,12 @@ class SecurityHeaders:
             await self._app(scope, receive, send)
             return
 
+        added = SECURITY_HEADERS | (TLS_HEADERS if scope["scheme"] == "https" else {})
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
+                for name, value in added.items():
                     headers.setdefault(name, value)
             await send(message)
 

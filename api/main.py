@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from api.services import Services
+from lah_platform.errors import ConfigurationError
 from lah_platform.ingress.door import EventDoor
 from lah_platform.settings import Settings, settings
 from lah_platform.stack.endpoints import database_url, kafka_bootstrap
@@ -20,6 +21,8 @@ from lah_platform.stores.postgres import open_pool
 __all__ = ["build", "build_services", "main"]
 
 _POOL_CONNECTIONS: Final = 8
+_LAST_ANSWERS_S: Final = 20  # more than the statements' limit
+_SOCKET_BYTES: Final = 4096  # readers of the live stream have nothing to say
 _STATEMENT_TIMEOUT_MS: Final = 15_000  # below the half minute after which proxies give up
 
 
@@ -65,8 +68,12 @@ def build() -> FastAPI:
 
 
 def main() -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT. Raises ConfigurationError when the certificate or its key is not there."""
     chosen = settings()
+    for name in ("api_certificate", "api_certificate_key"):
+        path = getattr(chosen, name)
+        if path is not None and not path.is_file():
+            raise ConfigurationError(f"LAH_{name.upper()}: there is no file {path}", "Name a PEM file that can be read")
     uvicorn.run(
         "api.main:build",
         factory=True,
@@ -74,6 +81,10 @@ def main() -> None:
         port=chosen.api_port,
         access_log=False,
         server_header=False,
+        ssl_certfile=chosen.api_certificate,
+        ssl_keyfile=chosen.api_certificate_key,
+        timeout_graceful_shutdown=_LAST_ANSWERS_S,
+        ws_max_size=_SOCKET_BYTES,
     )
 
 

@@ -20,7 +20,9 @@ __all__ = [
     "DeadLetter",
     "Health",
     "Readiness",
+    "BackfillState",
     "ReportContent",
+    "ReportRequest",
     "ReportRow",
 ]
 
@@ -89,6 +91,18 @@ def _table(name: str) -> str:
 TableName = Annotated[str, AfterValidator(_table), WithJsonSchema({"type": "string", "enum": list(BACKFILL_TABLES)})]
 
 
+BackfillState = Literal["requested", "started", "cancelling", "succeeded", "failed", "cancelled"]
+
+
+class ReportRequest(BaseModel):
+    """Which days a report is to cover."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    from_: Day = Field(alias="from", description="First day, included (UTC).", examples=["2026-01-01"])
+    to: Day = Field(description="Last day, included (UTC).", examples=["2026-01-31"])
+
+
 class BackfillRequest(BaseModel):
     """Which table to recompute from which events."""
 
@@ -115,7 +129,7 @@ class Backfill(BaseModel):
     to: date
     requested_by: str
     requested_at: datetime
-    state: Literal["requested", "started", "succeeded", "failed"]
+    state: BackfillState = Field(description="`cancelling`: whoever runs it has been told to stop, or not to begin.")
     run_id: str | None
     finished_at: datetime | None
     days_done: int = Field(description="Days computed so far; a table that is computed in one piece has 0 until then.")

@@ -33,6 +33,7 @@ _TAGS: Final = (
     ("events", "Submitting events, and reading them back."),
     ("tables", "What is made from events: rollups and costs."),
     ("signals", "Anomalies, forecasts, correlations and incidents."),
+    ("live", "What changes, as it changes."),
     ("evidence", "Reports, verdicts of checks, and what could not be stored."),
     ("keys", "API keys: made, rotated and revoked."),
     ("operations", "Recomputing, monitoring, and this document."),

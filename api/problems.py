@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from lah_platform.errors import LahError, StoreUnavailable
 
-__all__ = ["KINDS", "MEDIA_TYPE", "Kind", "Problem", "ProblemDetails", "add_handlers"]
+__all__ = ["KINDS", "MEDIA_TYPE", "Kind", "Problem", "ProblemDetails", "add_handlers", "as_problem", "problem_response"]
 
 MEDIA_TYPE: Final = "application/problem+json"
 _RETRY_AFTER_S = 5  # a database restart takes about as long
@@ -47,6 +47,8 @@ KINDS: Final = {
         Kind("not-found", 404, "There is no such thing", "Check the address against /docs"),
         Kind("method-not-allowed", 405, "This address does not take that method", "Use one of the methods in `Allow`"),
         Kind("not-acceptable", 406, "No such format is written here", "Send `Accept` with one of the types in /docs"),
+        Kind("too-slow", 408, "The body came too slowly", "Send it again, in smaller batches over a slow line"),
+        Kind("conflict", 409, "It is not in a state for that", "Ask how it stands, and decide anew"),
         Kind("too-large", 413, "The body is too large", "Send smaller batches"),
         Kind("invalid-parameter", 422, "A parameter is not usable", "Correct the field named and send it again"),
         Kind("invalid-event", 422, "The event cannot be stored", "Correct the field named and send it again"),
@@ -100,7 +102,7 @@ def add_handlers(app: FastAPI) -> None:
     """Make every error of `app` a problem."""
 
     def on_problem(request: Request, error: Exception) -> JSONResponse:
-        return _response(request, _as_problem(error))
+        return problem_response(request.url.path, as_problem(error))
 
     for kind in (
         StarletteHTTPException,
@@ -114,7 +116,8 @@ def add_handlers(app: FastAPI) -> None:
         app.add_exception_handler(kind, on_problem)
 
 
-def _as_problem(error: Exception) -> Problem:
+def as_problem(error: Exception) -> Problem:
+    """The problem that an exception is to its asker."""
     match error:
         case Problem():
             return error
@@ -160,13 +163,14 @@ def _invalid(errors: Sequence[dict[str, Any]]) -> Problem:
     )
 
 
-def _response(request: Request, problem: Problem) -> JSONResponse:
+def problem_response(path: str, problem: Problem) -> JSONResponse:
+    """The problem as an answer to who asked at `path`."""
     details = ProblemDetails(
         type=f"/docs#{problem.kind.slug}",
         title=problem.kind.title,
         status=problem.kind.status,
         detail=problem.detail,
-        instance=problem.instance or request.url.path,
+        instance=problem.instance or path,
         field=problem.field,
         advice=problem.advice,
         errors=problem.errors or None,

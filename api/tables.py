@@ -17,7 +17,9 @@ from lah_platform.rollups.metrics import MEASURES, Metric, metric
 from lah_platform.rollups.windows import window
 from lah_platform.stores.serving import rows
 
-__all__ = ["add_routes"]
+__all__ = ["METRICS", "add_routes"]
+
+METRICS: Final = "/api/v1/metrics"
 
 # By default so far back that a chart of the window has about a hundred points, or as many as there are
 _LOOKBACK: Final = {
@@ -78,8 +80,10 @@ def list_metrics(
     measures = _measures(asked, what)
     made_of = [[row[name] for name in _MADE_OF] for row in page.rows]
     tag = tag_of(kind, server_version(), caller.tenant, asked, span, made_of, page.next_cursor)
+    is_closed = asked.to is not None and bool(page.rows) and all(row["is_final"] for row in page.rows)
+    headers = headers_of(tag, is_closed=is_closed)
     if is_known(if_none_match, tag):
-        return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers_of(tag))
+        return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
     content = {
         "items": [
             {
@@ -96,7 +100,7 @@ def list_metrics(
         "unit": what.unit,
         "kind": what.kind,
     }
-    return in_format(kind, content, MetricRow, response, unpacked=["measures"], headers=headers_of(tag))
+    return in_format(kind, content, MetricRow, response, unpacked=["measures"], headers=headers)
 
 
 def _measures(asked: MetricFilter, what: Metric) -> list[str]:
@@ -153,7 +157,7 @@ def add_routes(app: FastAPI) -> None:
         "/api/v1/watermarks", list_watermarks, methods=["GET"], tags=["tables"], response_model=Watermarks
     )
     app.add_api_route(
-        "/api/v1/metrics",
+        METRICS,
         list_metrics,
         methods=["GET"],
         tags=["tables"],

@@ -32,7 +32,9 @@ from lah_platform.timeseries.pages import Page, page
 from lah_platform.timeseries.query import Query, make_query
 from lah_platform.timeseries.refusal import QueryError
 
-__all__ = ["add_routes"]
+__all__ = ["QUERY", "add_routes"]
+
+QUERY: Final = "/api/v1/timeseries/query"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -56,8 +58,9 @@ def query_timeseries(
         query = _query(_read(body))
         with services.pool.connection() as connection, snapshot(connection, query, caller.tenant) as seen:
             tag = tag_of(kind, server_version(), caller.tenant, query, seen.behind)
+            headers = headers_of(tag, is_closed=seen.behind.is_final)
             if is_known(if_none_match, tag):
-                return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers_of(tag))
+                return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
             whole = seen.answer()
         answered = page(whole, query)
     except QueryError as error:
@@ -66,11 +69,9 @@ def query_timeseries(
         ) from error
     around = _around(query, seen.behind, answered)
     if kind is JSON:
-        return StreamingResponse(
-            json_chunks(answered.rows, around), headers=headers_of(tag), media_type=kind.content_type
-        )
+        return StreamingResponse(json_chunks(answered.rows, around), headers=headers, media_type=kind.content_type)
     said = as_headers(around)
-    return rows_in(kind, answered.rows, headers_of(tag) | said, metadata=said)
+    return rows_in(kind, answered.rows, headers | said, metadata=said)
 
 
 def _query(asked: TimeseriesQuery) -> Query:
@@ -127,7 +128,7 @@ def add_routes(app: FastAPI) -> None:
     """The one route."""
     schema = TimeseriesQuery.model_json_schema(ref_template="#/components/schemas/{model}")
     app.add_api_route(
-        "/api/v1/timeseries/query",
+        QUERY,
         query_timeseries,
         methods=["POST"],
         tags=["tables"],

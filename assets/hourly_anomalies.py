@@ -21,8 +21,8 @@ from lah_platform.stores.anomaly_memories import (
     read_revisions,
     write_memories,
 )
+from lah_platform.stores.points import read_points
 from lah_platform.stores.postgres import Connection
-from lah_platform.stores.signals import read_points
 
 __all__ = ["HISTORY", "Judged", "judge_days"]
 

@@ -58,7 +58,14 @@ class Settings(BaseSettings):
     )
     api_host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(default=8080, ge=1, le=65535)
+    api_certificate: Path | None = Field(
+        default=None, description="The API's TLS certificate with its chain, in PEM; unset: it speaks HTTP."
+    )
+    api_certificate_key: Path | None = Field(default=None, description="That certificate's private key, in PEM.")
     dagster_port: int = Field(default=3000, ge=1, le=65535)
+    dagster_url: str | None = Field(
+        default=None, description="Where people reach Dagster's UI; unset: on this machine, at LAH_DAGSTER_PORT."
+    )
     postgres_port: int = Field(default=54329, ge=1, le=65535, description="Port of the embedded PostgreSQL.")
     broker_port: int = Field(default=19092, ge=1, le=65535, description="Port of the embedded broker.")
     code_port: int = Field(
@@ -95,7 +102,7 @@ class Settings(BaseSettings):
         description="Days that PostgreSQL keeps itself once they are archived; unset: LAH_RETENTION_DAYS.",
     )
 
-    @field_validator("home", "archive_dir")
+    @field_validator("home", "archive_dir", "api_certificate", "api_certificate_key")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().resolve()
@@ -106,10 +113,25 @@ class Settings(BaseSettings):
             raise ValueError("LAH_HOT_DAYS needs LAH_ARCHIVE_DIR: days leave PostgreSQL for the archive only")
         return self
 
+    @model_validator(mode="after")
+    def _certificate_has_its_key(self) -> Self:
+        if (self.api_certificate is None) != (self.api_certificate_key is None):
+            raise ValueError("LAH_API_CERTIFICATE and LAH_API_CERTIFICATE_KEY belong together: set both or none")
+        return self
+
+    @property
+    def api_scheme(self) -> str:
+        return "http" if self.api_certificate is None else "https"
+
     @property
     def strict_window(self) -> timedelta | None:
         """How long an event_id is held to its first timestamp; None: it is not."""
         return timedelta(hours=self.dedup_window_hours) if self.dedup == "strict" else None
+
+    @property
+    def dagster_address(self) -> str:
+        """Dagster's UI, without a slash at the end."""
+        return (self.dagster_url or f"http://127.0.0.1:{self.dagster_port}").rstrip("/")
 
     @property
     def has_embedded_postgres(self) -> bool:

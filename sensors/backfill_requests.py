@@ -11,7 +11,11 @@ from lah_platform.stores.backfills import BACKFILL_TABLES, set_state, unfinished
 
 __all__ = ["backfill_sensor"]
 
-_FAILED = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+_ENDED = {
+    dg.DagsterRunStatus.SUCCESS: "succeeded",
+    dg.DagsterRunStatus.FAILURE: "failed",
+    dg.DagsterRunStatus.CANCELED: "cancelled",
+}
 
 
 def backfill_sensor(name: str, jobs: list[UnresolvedAssetJobDefinition]) -> dg.SensorDefinition:
@@ -34,17 +38,30 @@ def backfill_sensor(name: str, jobs: list[UnresolvedAssetJobDefinition]) -> dg.S
                     continue
                 identity = f"{request['request_id']}"
                 run = next(iter(context.instance.get_runs(dg.RunsFilter(tags={REQUEST_TAG: identity}), limit=1)), None)
-                if run is None:
+                is_cancelled = request["state"] == "cancelling"
+                if run is None and is_cancelled:
+                    set_state(connection, request["request_id"], "cancelled", None)
+                elif run is None:
                     requests.append(_run_request(job, request, identity))
-                elif run.status in _FAILED:
-                    set_state(connection, request["request_id"], "failed", run.run_id)
-                elif run.status == dg.DagsterRunStatus.SUCCESS:
-                    set_state(connection, request["request_id"], "succeeded", run.run_id)
+                elif (ended := _ENDED.get(run.status)) is not None:
+                    stopped = is_cancelled and ended == "failed"  # by itself, after the day it was at
+                    set_state(connection, request["request_id"], "cancelled" if stopped else ended, run.run_id)
+                elif is_cancelled:
+                    _stop(context, run)
                 elif request["run_id"] is None:
                     set_state(connection, request["request_id"], "started", run.run_id)
         return dg.SensorResult(run_requests=requests) if requests else dg.SkipReason("no new request")
 
     return backfill_requests
+
+
+def _stop(context: dg.SensorEvaluationContext, run: dg.DagsterRun) -> None:
+    if run.status == dg.DagsterRunStatus.CANCELING:
+        return
+    try:
+        context.instance.run_coordinator.cancel_run(run.run_id)
+    except Exception as error:  # whatever the launcher raises; the run ends by itself after its day
+        context.log.warning("run %s cannot be terminated from here: %s", run.run_id, error)
 
 
 def _run_request(job: str, request: dict, identity: str) -> dg.RunRequest:  # type: ignore[type-arg]

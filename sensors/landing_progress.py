@@ -17,10 +17,12 @@ import dagster as dg
 from assets.resources import Hub
 from lah_platform.rollups.windows import WINDOWS
 from lah_platform.settings import settings
+from lah_platform.stores.live_changes import settle
 from lah_platform.stores.micro_batch import Merged, Pace, merge_within
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
-from lah_platform.stores.rollups import advance_watermark, pending
+from lah_platform.stores.rollups import pending
+from lah_platform.stores.watermark import advance_watermark
 from sensors.lineage_allowance import Allowance
 
 __all__ = ["landing_progress", "landing_progress_sensor"]
@@ -91,6 +93,7 @@ def landing_progress_sensor(pace: Pace) -> dg.SensorDefinition:
             final_before = advance_watermark(
                 connection, now=datetime.now(UTC), allowed_lateness=lateness, topic=hub.topic
             )
+            settle(connection)
             unreported.add(merged)
             if not unreported.is_due():
                 context.update_cursor(unreported.cursor())

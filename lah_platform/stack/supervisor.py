@@ -194,7 +194,7 @@ class Supervisor:
         dagster_port = port(settings.dagster_port, "the Dagster UI")
         api_port = port(settings.api_port, "the API")
         self.dagster_url = f"http://127.0.0.1:{dagster_port}"
-        self.api_url = f"http://{settings.api_host}:{api_port}"
+        self.api_url = f"{settings.api_scheme}://{settings.api_host}:{api_port}"
         self._environment = child_environment(
             settings,
             database_url=self.database_url,

@@ -13,7 +13,7 @@ _Q = queries("stack")
 
 @dataclass(frozen=True)
 class Progress:
-    """`state` is 'requested', 'started', 'succeeded' or 'failed'; `days_done` of `days` are computed."""
+    """`state` is that of the request; `days_done` of its `days` are computed."""
 
     state: str
     run_id: str | None
@@ -22,7 +22,7 @@ class Progress:
 
     @property
     def has_ended(self) -> bool:
-        return self.state in ("succeeded", "failed")
+        return self.state in ("succeeded", "failed", "cancelled")
 
     @property
     def description(self) -> str:
@@ -31,12 +31,13 @@ class Progress:
             return "waiting for its run"
         if self.days_done == self.days and not self.has_ended:
             return "being checked"
-        return {"started": "computing"}.get(self.state, self.state)
+        return {"started": "computing", "cancelling": "being cancelled"}.get(self.state, self.state)
 
 
-def note_day_done(connection: Connection, request_id: UUID) -> None:
-    """One more day of the request is computed and committed."""
-    connection.execute(_Q["backfill_day_done"], {"request_id": request_id})
+def note_day_done(connection: Connection, request_id: UUID) -> bool:
+    """One more day of the request is computed and committed. Returns whether to go on: not when it is cancelled."""
+    row = connection.execute(_Q["backfill_day_done"], {"request_id": request_id}).fetchone()
+    return row is None or row[0] not in ("cancelling", "cancelled")
 
 
 def progress_of(connection: Connection, request_id: UUID) -> Progress:

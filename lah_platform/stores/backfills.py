@@ -14,7 +14,15 @@ from lah_platform.stores.cold_events import refuse_cold_days
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
 
-__all__ = ["BACKFILL_TABLES", "check_days", "request_backfill", "set_state", "state_of", "unfinished"]
+__all__ = [
+    "BACKFILL_TABLES",
+    "cancel_backfill",
+    "check_days",
+    "request_backfill",
+    "set_state",
+    "state_of",
+    "unfinished",
+]
 
 _Q = queries("stack")
 
@@ -94,8 +102,28 @@ def check_metric(name: str) -> None:
         raise ConfigurationError(f"{error}".partition(":")[0], f"Name one of {', '.join(NUMBER_OF)}") from None
 
 
+def cancel_backfill(connection: Connection, request_id: UUID, *, actor: str, table: str | None = None) -> str:
+    """Have it stopped, or never started; returns its state, 'cancelling' or 'cancelled'. Said twice it changes nothing.
+
+    The sensor that starts it stops it. LookupError when there is none (of `table`, where one is named), ValueError when
+    it has ended otherwise.
+    """
+    with connection.transaction():
+        asked = {"request_id": request_id, "table": table}
+        row = connection.execute(_Q["cancel_backfill"], asked).fetchone()
+        if row is not None:
+            _record(connection, actor, "cancelling", request_id, row[0], None)
+            return "cancelling"
+    found = connection.execute(_Q["backfill_state"], {"request_id": request_id}).fetchone()
+    if found is None or (table is not None and found[2] != table):
+        raise LookupError(f"there is no backfill request {request_id}")
+    if found[0] not in ("cancelling", "cancelled"):
+        raise ValueError(f"it has {found[0]}")
+    return str(found[0])
+
+
 def state_of(connection: Connection, request_id: UUID) -> tuple[str, str | None]:
-    """The request's state ('requested', 'started', 'succeeded', 'failed') and its run. LookupError when unknown."""
+    """The request's state and its run. LookupError when unknown."""
     row = connection.execute(_Q["backfill_state"], {"request_id": request_id}).fetchone()
     if row is None:
         raise LookupError(f"there is no backfill request {request_id}")
@@ -103,11 +131,20 @@ def state_of(connection: Connection, request_id: UUID) -> tuple[str, str | None]
 
 
 def unfinished(connection: Connection) -> list[dict[str, Any]]:
-    """Requests in state 'requested' or 'started', oldest first."""
+    """Requests in state 'requested', 'started' or 'cancelling', oldest first."""
     names = ("request_id", "table_name", "from_day", "to_day", "requested_by", "state", "run_id", "metrics")
     return [dict(zip(names, row, strict=True)) for row in connection.execute(_Q["open_backfills"])]
 
 
 def set_state(connection: Connection, request_id: UUID, state: str, run_id: str | None) -> None:
-    """Note progress; a finished state also notes when."""
-    connection.execute(_Q["set_backfill_state"], {"request_id": request_id, "state": state, "run_id": run_id})
+    """Note progress, with a row of the audit log when it is news; a state that ended also notes when, and is kept."""
+    with connection.transaction():
+        asked = {"request_id": request_id, "state": state, "run_id": run_id}
+        row = connection.execute(_Q["set_backfill_state"], asked).fetchone()
+        if row is not None:
+            _record(connection, f"dagster for {row[0]}", state, request_id, row[1], run_id)
+
+
+def _record(connection: Connection, actor: str, state: str, request_id: UUID, table: str, run_id: str | None) -> None:
+    details = {"request": str(request_id), "state": state} | ({"run": run_id} if run_id else {})
+    record(connection, actor, f"backfill_{state}", "table", table, "*", details)

@@ -29,12 +29,13 @@ from lah_platform.rollups.values import MetricValues, aggregate
 from lah_platform.rollups.windows import WINDOWS, Window
 from lah_platform.stores.binary_arrays import array_cursor
 from lah_platform.stores.event_values import event_values
+from lah_platform.stores.live_feed import note_merged, note_recomputed
 from lah_platform.stores.partial_sets import partials
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
 from lah_platform.stores.rollup_rows import copy_keys, copy_rows, read_rows
 
-__all__ = ["ColdRows", "Tick", "advance_watermark", "pending", "recompute_day", "recompute_days", "tick"]
+__all__ = ["ColdRows", "Tick", "pending", "recompute_day", "recompute_days", "tick"]
 
 _log = logging.getLogger("lah.rollups")
 _Q = queries("rollups")
@@ -92,7 +93,9 @@ def tick(connection: Connection, *, now: datetime, max_partials: int = 200_000) 
         with _working(connection):
             taken = array_cursor(connection).execute(_Q["take_partials"], {"limit": max_partials}).fetchall()
             found = partials(taken)
-            return found, _merge_in(connection, found, now)
+            merged, window_of, rows = _merge_in(connection, found, now)
+            note_merged(connection, merged, window_of)
+            return found, rows
 
     with _rollup_lock(connection):
         found, rows = _retried(attempt)
@@ -149,34 +152,29 @@ def recompute_day(
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         try:
             with _working(connection):
-                rows = _merge_in(connection, _partials_of_others(connection, start, numbers), now)
+                others, window_of, rows = _merge_in(connection, _partials_of_others(connection, start, numbers), now)
+                changed = {each.name: [others.series_ids[window_of == n]] for n, each in enumerate(WINDOWS)}
                 events = _event_values(connection, start, metrics, cold_rows)
                 levels = roll_up(Aggregates.concat([aggregate(values) for values in events]))
                 for each in _WITHIN_A_DAY:
-                    rows[each.name] += _replace(connection, each, levels[each.name], start, start + _DAY, metrics, now)
+                    changed[each.name].append(
+                        _replace(connection, each, levels[each.name], start, start + _DAY, metrics, now)
+                    )
                 for each in _OF_DAYS:
                     first, end = each.floor(start), each.end(each.floor(start))
                     days, _ = read_rows(connection, [(0, _period(_ONE_DAY, first, end))], _named(metrics))
-                    rows[each.name] += _replace(connection, each, merge(days, each), first, end, metrics, now)
+                    changed[each.name].append(_replace(connection, each, merge(days, each), first, end, metrics, now))
+                for each in WINDOWS:
+                    rows[each.name] += len(changed[each.name][-1])
+                    names = [other.name for other in (METRICS if len(others) else metrics)]
+                    first, end = each.floor(start), max(start + _DAY, each.end(each.floor(start)))
+                    note_recomputed(connection, each, first, end, np.concatenate(changed[each.name]), names)
                 return rows
         finally:
             connection.isolation_level = None
 
     with _rollup_lock(connection):
         return _retried(attempt)
-
-
-def advance_watermark(
-    connection: Connection, *, now: datetime, allowed_lateness: timedelta, topic: str | None
-) -> datetime | None:
-    """Move the moment before which windows are final; None when older partials still wait.
-
-    `topic` is the landed topic, or None without a broker: REST lands before it answers.
-    """
-    row = connection.execute(
-        _Q["advance_watermark"], {"now": now, "allowed_lateness": allowed_lateness, "topic": topic}
-    ).fetchone()
-    return row[0] if row else None
 
 
 def pending(connection: Connection) -> int:
@@ -195,11 +193,13 @@ def _working(connection: Connection) -> Iterator[None]:
         yield
 
 
-def _merge_in(connection: Connection, found: Aggregates, now: datetime) -> dict[str, int]:
-    """Merge partials into all windows; returns rows written per window name."""
+def _merge_in(
+    connection: Connection, found: Aggregates, now: datetime
+) -> tuple[Aggregates, npt.NDArray[np.int64], dict[str, int]]:
+    """Merge partials into all windows; returns the rows written, the window of each, and how many per window name."""
     rows = dict.fromkeys((each.name for each in WINDOWS), 0)
     if not len(found):
-        return rows
+        return found, np.empty(0, np.int64), rows
     levels = roll_up(merge(found, _MINUTES))
     deltas = Aggregates.concat([levels[each.name] for each in WINDOWS])
     delta_windows = np.repeat(np.arange(len(WINDOWS)), [len(levels[each.name]) for each in WINDOWS])
@@ -217,7 +217,7 @@ def _merge_in(connection: Connection, found: Aggregates, now: datetime) -> dict[
         of_window = window_of == number
         copy_rows(connection, each.table, merged.take(np.flatnonzero(of_window & ~is_stored)), None, now)
         rows[each.name] = int(of_window.sum())
-    return rows
+    return merged, window_of, rows
 
 
 def _partials_of_others(connection: Connection, start: datetime, numbers: list[int]) -> Aggregates:
@@ -253,8 +253,8 @@ def _replace(
     end: datetime,
     metrics: Collection[Metric],
     now: datetime,
-) -> int:
-    """Make the metrics' rows that start in [start, end) equal to `groups`; returns how many were written or deleted."""
+) -> npt.NDArray[np.int64]:
+    """Make the metrics' rows that start in [start, end) equal to `groups`; returns the series of each that changed."""
     stored, _ = read_rows(connection, [(0, _period(to, start, end))], _named(metrics))
     both = Aggregates.concat([stored, groups])
     _, group_of = combine(both)
@@ -272,7 +272,7 @@ def _replace(
         connection.execute("truncate rollup_keys")
         copy_keys(connection, stored.take(gone), np.full(len(gone), number))
         connection.execute(_query("delete_rows", to, number))
-    return len(changed) + len(added) + len(gone)
+    return np.concatenate([groups.series_ids[changed], groups.series_ids[added], stored.series_ids[gone]])
 
 
 def _update(

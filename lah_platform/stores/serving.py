@@ -19,7 +19,7 @@ from psycopg.rows import dict_row
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
 
-__all__ = ["LISTINGS", "CursorError", "Listing", "Page", "Row", "page", "row", "rows"]
+__all__ = ["LISTINGS", "CursorError", "Listing", "Page", "Row", "keeps_runs", "page", "row", "rows"]
 
 Row = dict[str, Any]
 
@@ -67,11 +67,12 @@ class CursorError(ValueError):
 
 @dataclass(frozen=True)
 class Listing:
-    """A named query that is read in pages: its order is the columns `key`, all ascending or all descending."""
+    """A query of `room` that is read in pages: its order is the columns `key`, all ascending or all descending."""
 
     query: str
     key: Mapping[str, KeyType]
     is_descending: bool = False
+    room: str = "serving"
 
     def start(self) -> list[str]:
         """The cursor values before the first page."""
@@ -137,6 +138,8 @@ LISTINGS: Final[Mapping[str, Listing]] = MappingProxyType(
                     "team": "text",
                 },
             ),
+            Listing("backfills", {"requested_at": "timestamptz", "request_id": "uuid"}, is_descending=True),
+            Listing("runs", {"id": "bigint"}, is_descending=True, room="runs"),
             Listing("reports", {"generated_at": "timestamptz", "report_id": "uuid"}, is_descending=True),
             Listing("checks", {"asset": "text", "check_name": "text"}),
             Listing("dead_letters", {"dead_letter_id": "bigint"}, is_descending=True),
@@ -177,7 +180,7 @@ def page(
         "limit": limit + 1,  # one more than asked tells whether there is a next page
     }
     by_id = filters.get("correlation_id") is not None
-    found = _fetch(connection, _statement(name, view), parameters, by_id=by_id)
+    found = _fetch(connection, _statement(name, view, listing.room), parameters, by_id=by_id)
     if len(found) <= limit:
         return Page(found, None)
     return Page(found[:limit], listing.cursor(found[limit - 1]))
@@ -195,8 +198,13 @@ def row(connection: Connection, name: str, /, **parameters: object) -> Row | Non
     return found[0] if found else None
 
 
-def _statement(name: str, view: str | None) -> sql.Composed | bytes:
-    text = queries("serving")[name]
+def keeps_runs(connection: Connection) -> bool:
+    """Whether Dagster's runs are in this database."""
+    return connection.execute(queries("runs")["has_runs"]).fetchone() == (True,)
+
+
+def _statement(name: str, view: str | None, room: str = "serving") -> sql.Composed | bytes:
+    text = queries(room)[name]
     return text if view is None else sql.SQL(text.decode()).format(view=sql.Identifier(view))
 
 

@@ -89,6 +89,10 @@ where s.window_number = {number} and (r.bucket_start, r.series_id, r.metric) = (
 delete from {table} r using rollup_keys k
 where k.window_number = {number} and (r.bucket_start, r.series_id, r.metric) = (k.bucket_start, k.series_id, k.metric)
 
+-- name: watermark
+-- The moment before which windows are final, for whoever moves it; null: none is.
+select nullif(final_before, '-infinity') from rollup_state for update
+
 -- name: advance_watermark
 -- Final is what ends before: now and what every partition of the topic's newest incarnation has landed to its end
 -- (least() ignores the null of a hub without a broker), less the allowed lateness; and no partial older than that waits.

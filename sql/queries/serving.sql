@@ -243,7 +243,19 @@ limit %(limit)s
 -- One requested recomputation and how far it is.
 select request_id, table_name as "table", from_day as "from", to_day as "to", requested_by, requested_at, state,
        run_id, finished_at, days_done, to_day - from_day + 1 as days, metrics
-from backfill_requests where request_id = %(request_id)s
+from backfill_requests
+where request_id = %(request_id)s and (%(table)s::text is null or table_name = %(table)s::text)
+
+-- name: backfills
+-- Requested recomputations, the latest first.
+select request_id, table_name as "table", from_day as "from", to_day as "to", requested_by, requested_at, state,
+       run_id, finished_at, days_done, to_day - from_day + 1 as days, metrics
+from backfill_requests
+where (requested_at, request_id) < (%(after_0)s::timestamptz, %(after_1)s::uuid)
+  and (%(state)s::text is null or state = %(state)s::text)
+  and (%(table)s::text is null or table_name = %(table)s::text)
+order by requested_at desc, request_id desc
+limit %(limit)s
 
 -- name: ledger_totals
 -- What landing ever booked, per topic and tenant.

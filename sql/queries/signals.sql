@@ -4,7 +4,13 @@
 -- Events that say what caused them or what they belong to, and all security and governance events. The cost event of a
 -- request names its usage event as parent by routine: that link is bookkeeping, not a cause.
 select event_id::text, ts, tenant, event_type, subtype, severity::text, correlation_id::text, parent_event_id::text, series_id,
-       coalesce(payload ->> 'resource_id', payload ->> 'target_resource', payload ->> 'resource') as resource,
+       coalesce(payload ->> 'resource_id', payload ->> 'target_resource', payload ->> 'resource', payload ->> 'data_asset_id')
+           as resource,
+       case when subtype = 'data_lineage' and jsonb_typeof(payload -> 'lineage_path') = 'array' then array_remove(
+           payload ->> 'source'
+           || array(select jsonb_array_elements_text(payload -> 'lineage_path'))
+           || case when not payload -> 'lineage_path' ? (payload ->> 'data_asset_id') then payload ->> 'data_asset_id' end
+           || (payload ->> 'destination'), null) end as lineage,
        source_module
 from events
 where ts >= %(start)s and ts < %(end)s
@@ -44,6 +50,12 @@ where f.series_id = o.series_id and f.metric = o.metric and f.window_name = %(wi
 -- Forecasts of origins before a time; what they were made of and how they came out stays.
 delete from forecasts where window_name = %(window)s and trained_through < %(before)s
 
+-- name: forget_other_methods
+-- What other methods said of metrics' buckets still to come: after an upgrade nothing of the old method is served.
+delete from forecasts
+where window_name = %(window)s and metric = any (%(metrics)s) and method <> all (%(methods)s)
+  and target_start > %(after)s
+
 -- name: unjudged_forecasts
 -- Forecasts of metrics for buckets of [start, end) that may not all have been compared with what came about.
 select f.series_id, f.metric, f.method, f.trained_through, f.target_start, f.value, f.lower, f.upper, f.lower_80,
@@ -72,6 +84,10 @@ delete from correlations where (ended_at > %(start)s and ended_at <= %(end)s) or
 -- name: tenants_of_series
 -- The tenant of each series.
 select series_id, tenant from series where series_id = any(%(series_ids)s)
+
+-- name: dimensions_of_series
+-- What points tell of each series.
+select series_id, tenant, event_type, subtype, model from series where series_id = any(%(series_ids)s)
 
 -- name: anomaly_of
 -- One anomaly of a tenant ('*': of any), as it is dismissed.
@@ -147,20 +163,18 @@ join lateral (
 ) m on m.ids is not null
 where c.ended_at > %(start)s and c.started_at < %(end)s
 
+-- name: component_series
+-- Series of components: those of a service or a model.
+select series_id, tenant, service, model from series where service <> '' or model <> ''
+
 -- name: component_telemetry
--- Requests, mean latency in seconds and share of failures by five minutes, service and model.
-select s.tenant, r.bucket_start as at, s.service, s.model,
-       greatest(coalesce(sum(r.count) filter (where r.metric = 'latency_ms'), 0),
-                coalesce(sum(r.sum_exact) filter (where r.metric = 'total_requests'), 0))::float8 as requests,
-       (sum(r.mean * r.count) filter (where r.metric = 'latency_ms')
-         / (nullif(sum(r.count) filter (where r.metric = 'latency_ms'), 0) * 1000))::float8 as latency,
-       (sum(r.sum_exact) filter (where r.metric = 'failed_requests')
-         / nullif(sum(r.sum_exact) filter (where r.metric = 'total_requests'), 0))::float8 as failed_share
-from rollup_5m r join series s using (series_id)
+-- Requests, latency and failures of components by five minutes, a metric a row, as whole columns.
+select r.metric, array_agg(r.series_id), array_agg(r.bucket_start), array_agg(r.count), array_agg(r.mean),
+       array_agg(coalesce(r.sum_exact, 0)::float8)
+from rollup_5m r
 where r.metric in ('latency_ms', 'failed_requests', 'total_requests')
   and r.bucket_start >= %(start)s and r.bucket_start < %(end)s
-  and (s.service <> '' or s.model <> '')
-group by s.tenant, r.bucket_start, s.service, s.model
+group by r.metric
 
 -- name: spans
 -- The latest events of a period that name a parent or an operation, with the component each belongs to.
@@ -169,6 +183,36 @@ from events e join series s using (series_id)
 where e.ts >= %(start)s and e.ts < %(end)s and (e.parent_event_id is not null or e.correlation_id is not null)
 order by e.ts desc
 limit %(limit)s
+
+-- name: usage_of_spans
+-- What a tenant's requests used and cost by hour, service and model in some spans, by their cost events, which repeat the
+-- tokens; with how many failed, and the prices in force at that hour in USD a token. A part of the cache without a price
+-- of its own costs what fresh input costs; input nobody parted is fresh.
+select u.*, (p.input_usd_per_mtok / 1000000)::text as fresh_price,
+       (coalesce(p.cache_read_usd_per_mtok, p.input_usd_per_mtok) / 1000000)::text as cache_read_price,
+       (coalesce(p.cache_write_usd_per_mtok, p.input_usd_per_mtok) / 1000000)::text as cache_write_price,
+       (p.output_usd_per_mtok / 1000000)::text as output_price
+from (
+    select date_trunc('hour', e.ts, 'UTC') as at, s.service, s.model,
+           count(*) filter (where e.subtype = 'token_cost') as requests,
+           coalesce(sum(coalesce(e.input_fresh_tokens, e.input_tokens)) filter (where e.subtype = 'token_cost'), 0)::bigint
+               as fresh_tokens,
+           coalesce(sum(e.input_cache_read_tokens) filter (where e.subtype = 'token_cost'), 0)::bigint as cache_read_tokens,
+           coalesce(sum(e.input_cache_write_tokens) filter (where e.subtype = 'token_cost'), 0)::bigint as cache_write_tokens,
+           coalesce(sum(coalesce(e.output_visible_tokens + coalesce(e.output_reasoning_tokens, 0), e.output_tokens))
+               filter (where e.subtype = 'token_cost'), 0)::bigint as output_tokens,
+           coalesce(sum(e.cost_usd) filter (where e.subtype = 'token_cost'), 0)::text as usd,
+           coalesce(sum(e.failed_requests), 0)::bigint as failed_requests
+    from unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) as span (starts_at, ends_at)
+    cross join lateral (
+        select * from events e
+        where e.ts >= span.starts_at and e.ts < span.ends_at and e.tenant = %(tenant)s
+          and e.subtype in ('token_cost', 'error_rate')
+    ) e
+    join series s using (series_id)
+    group by 1, s.service, s.model
+) u
+left join prices p on p.model = u.model and u.at >= p.valid_from and u.at < p.valid_to
 
 -- name: delete_incidents
 -- Incidents that overlap a period, and those told again, before they are written again; members go with them.

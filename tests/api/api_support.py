@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from psycopg.types.json import Jsonb
 
 from api.app import create_app
-from api.examples import ANOMALY_ID, BACKFILL_ID, INCIDENT_ID, KEY_ID, REPORT_ID
+from api.examples import ANOMALY_ID, BACKFILL_ID, INCIDENT_ID, KEY_ID, REPORT_ID, REPORT_REQUEST_ID
 from api.services import Services
 from lah_platform.events.decode import decode
 from lah_platform.events.envelope import Event
@@ -34,6 +34,16 @@ with warnings.catch_warnings():
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 SECRET = b"a secret of the tests, long enough"
 TENANTS = ("acme", "globex")
+
+
+@dataclass
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    now_s: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
 
 
 @dataclass
@@ -150,7 +160,7 @@ def _seed_tables(connection: Connection, tenant: str, place: int) -> None:
             ],
         },
         "hurts": {"service": ["chat"], "model": ["gpt-4o"], "team": ["search"]},
-        "costs": {"cost_usd": 1.5, "volume_usd": 0.5, "rate_usd": 1.0},
+        "costs": {"cost_usd": 1.5, "main_cause": "cache", "volume_usd": 0.5, "cache_usd": 1.0},
         "next": ["Look at model gpt-4o (90%)"],
     }
     connection.execute(
@@ -188,6 +198,10 @@ def _seed_tables(connection: Connection, tenant: str, place: int) -> None:
 
 
 def _seed_common(connection: Connection) -> None:
+    connection.execute(
+        "insert into live_inbox (kind, change, tenant, object_ids)"
+        " select 'anomaly', 'new', tenant, array_agg(anomaly_id) from anomalies group by tenant"
+    )
     for key_id, tenant in ((KEY_ID, TENANTS[0]), ("ba9876543210", TENANTS[1])):
         connection.execute(
             "insert into api_keys (key_id, tenant, role, label, key_hmac) values (%s, %s, 'viewer', 'seeded', '\\x00')",
@@ -200,6 +214,17 @@ def _seed_common(connection: Connection) -> None:
         [NOW - timedelta(hours=1), NOW],
     )
     connection.execute(
-        "insert into backfill_requests values (%s, 'cost_daily', '2026-01-01', '2026-01-31', 'test', %s)",
-        [BACKFILL_ID, NOW],
+        "insert into backfill_requests values (%s, 'cost_daily', '2026-01-01', '2026-01-31', 'test', %s),"
+        " (%s, 'compliance_report', '2026-01-01', '2026-01-31', 'test', %s)",
+        [BACKFILL_ID, NOW, REPORT_REQUEST_ID, NOW],
     )
+    # Of Dagster's tables what is read of them; tests/api/test_api_runs.py has Dagster's own
+    connection.execute(
+        "create table dagster.runs (id bigint, run_id text, pipeline_name text, status text,"
+        " create_timestamp timestamp, start_time float8, end_time float8)"
+    )
+    connection.execute("create table dagster.run_tags (run_id text, key text, value text)")
+    connection.execute(
+        "create table dagster.event_logs (run_id text, dagster_event_type text, asset_key text, partition text)"
+    )
+    connection.execute("insert into dagster.runs values (1, 'r1', 'cost_daily', 'SUCCESS', %s, 0, 1)", [NOW])

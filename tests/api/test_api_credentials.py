@@ -1,11 +1,10 @@
 """The life of a credential: made, used, rotated, revoked, limited; and the tokens of a real issuer."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from api_support import Api
+from api_support import Api, Clock
 
 from lah_platform.settings import Settings
 from lah_platform.stores.keys import EVERY_TENANT, create_key, find_key
@@ -13,16 +12,6 @@ from lah_platform.stores.postgres import connect
 
 _KEYS = "/api/v1/keys"
 _ANY = "/api/v1/costs"
-
-
-@dataclass
-class Clock:
-    """Seconds that pass when a test says so."""
-
-    now_s: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 def _status(api: Api, key: str, path: str = _ANY) -> int:

@@ -1,10 +1,7 @@
 """A real server over a real socket, built from the environment as a deployment builds it."""
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -14,15 +11,16 @@ import pytest
 from api_support import TestClient
 from confluent_kafka import Consumer, TopicPartition
 from pydantic import SecretStr
+from server_support import running_server
+from websockets.exceptions import ConnectionClosedError
+from websockets.sync.client import connect as open_socket
 
 from api.app import create_app
 from api.main import build_services
 from lah_platform.errors import ConfigurationError
 from lah_platform.events.examples import flat_example
-from lah_platform.settings import PROJECT_ROOT, Settings
+from lah_platform.settings import Settings
 from lah_platform.stores.embedded.broker import EmbeddedBroker
-from lah_platform.stores.embedded.ports import unused_port
-from lah_platform.stores.embedded.process import wait_until
 from lah_platform.stores.kafka import ensure_topic
 from lah_platform.stores.keys import create_key, server_secret
 from lah_platform.stores.postgres import connect
@@ -30,33 +28,8 @@ from lah_platform.stores.postgres import connect
 
 @pytest.fixture
 def server_url(database: str, tmp_path: Path) -> Iterator[str]:
-    port = unused_port()
-    environment = {
-        "PATH": os.environ["PATH"],
-        "LAH_HOME": str(tmp_path),
-        "LAH_DATABASE_URL": database,
-        "LAH_KAFKA_BOOTSTRAP": "none",
-        "LAH_API_PORT": str(port),
-    }
-    with (tmp_path / "api.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "api.main"], cwd=PROJECT_ROOT, env=environment, stdout=log, stderr=log
-        )
-        url = f"http://127.0.0.1:{port}"
-        try:
-            assert wait_until(lambda: _answers(url) or process.poll() is not None, seconds=60)
-            assert process.poll() is None, (tmp_path / "api.log").read_text()
-            yield url
-        finally:
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(20) in (0, -signal.SIGTERM), (tmp_path / "api.log").read_text()
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/health", timeout=2).is_success
-    except httpx.TransportError:
-        return False
+    with running_server(database, tmp_path) as url:
+        yield url
 
 
 def test_a_server_takes_an_event_gives_it_back_and_stops_when_told(
@@ -77,6 +50,27 @@ def test_a_server_takes_an_event_gives_it_back_and_stops_when_told(
         assert found.json()["payload"] == event["payload"]
         assert client.post("/api/v1/events/batch", content=b" " * (8 * 1024 * 1024 + 1)).status_code == 413
         assert "server" not in found.headers
+
+
+def test_a_server_with_open_streams_says_goodbye_and_stops_when_told(database: str, tmp_path: Path) -> None:
+    with connect(database) as connection:
+        _, key = create_key(connection, server_secret(tmp_path), tenant="acme", role="viewer", label="", actor="test")
+    with ExitStack() as stack:
+        with running_server(database, tmp_path) as url:
+            client = stack.enter_context(httpx.Client(base_url=url, headers={"X-API-Key": key}, timeout=20))
+            answer = stack.enter_context(client.stream("GET", "/api/v1/stream"))
+            lines = answer.iter_lines()
+            assert next(lines) == ": here"
+            socket = stack.enter_context(
+                open_socket(f"{url.replace('http', 'ws')}/api/v1/stream/socket", additional_headers={"X-API-Key": key})
+            )
+            assert '"here"' in str(socket.recv())
+        said = list(lines)
+        assert 'data: {"reason": "the server is stopping"}' in said
+        assert "event: end" in said
+        with pytest.raises(ConnectionClosedError):
+            list(socket)
+        assert socket.close_code == 1012
 
 
 def _server_time(client: httpx.Client) -> str:

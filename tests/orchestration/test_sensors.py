@@ -2,9 +2,12 @@
 
 import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.test_utils import instance_for_test
 
 from assets.definitions import build_defs
 from assets.failed_days import CHECK_NAME
@@ -15,7 +18,8 @@ from lah_platform.landing.batch import prepare
 from lah_platform.landing.records import Partition, Record
 from lah_platform.rollups.windows import WINDOWS
 from lah_platform.stack.landing_process import decode_now
-from lah_platform.stores.backfills import request_backfill, state_of
+from lah_platform.stores.backfill_progress import progress_of
+from lah_platform.stores.backfills import cancel_backfill, request_backfill, state_of
 from lah_platform.stores.costs import compute_cost_daily
 from lah_platform.stores.landing import PostgresLanding
 from lah_platform.stores.micro_batch import Pace
@@ -121,6 +125,60 @@ def test_a_requested_backfill_becomes_one_run_over_its_days_and_its_end_is_writt
     sensor.evaluate_tick(context_of(instance, hub))
     assert state_of(connection, request) == ("failed", started.run_id)
     assert started.tags[REQUEST_TAG] == str(request)
+
+
+def _request(connection: Connection, days: int = 1) -> uuid.UUID:
+    request = uuid.uuid4()
+    first = NOW.date() - timedelta(days=days - 1)
+    request_backfill(connection, request, table="rollups", start=first, end=NOW.date(), actor="test")
+    return request
+
+
+def test_a_cancelled_request_is_never_started(hub: Hub, instance: dg.DagsterInstance, connection: Connection) -> None:
+    sensor = build_defs(resource_overrides={"hub": hub}).resolve_sensor_def("backfill_requests")
+    request = _request(connection)
+    assert cancel_backfill(connection, request, actor="ann") == "cancelling"
+    assert not sensor.evaluate_tick(context_of(instance, hub)).run_requests
+    assert state_of(connection, request) == ("cancelled", None)
+
+
+def test_cancelling_ends_the_run_that_waits_even_when_it_was_asked_for_before_the_run_was_known(
+    hub: Hub, connection: Connection, tmp_path: Path
+) -> None:
+    definitions = build_defs(resource_overrides={"hub": hub})
+    sensor, job = definitions.resolve_sensor_def("backfill_requests"), definitions.resolve_job_def("rollups")
+    coordinator = {"module": "dagster.core.run_coordinator", "class": "QueuedRunCoordinator"}
+    with instance_for_test(overrides={"run_coordinator": coordinator}, temp_dir=str(tmp_path)) as instance:
+        request = _request(connection)
+        (asked,) = sensor.evaluate_tick(context_of(instance, hub)).run_requests or []
+        cancel_backfill(connection, request, actor="ann")
+        origin = RemoteJobOrigin(RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("hub"), "hub"), "rollups")
+        run = instance.create_run_for_job(
+            job, tags=asked.tags, status=dg.DagsterRunStatus.QUEUED, remote_job_origin=origin
+        )
+        assert not sensor.evaluate_tick(context_of(instance, hub)).run_requests
+        assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.CANCELED  # type: ignore[union-attr]
+        sensor.evaluate_tick(context_of(instance, hub))
+        assert state_of(connection, request) == ("cancelled", run.run_id)
+
+
+def test_a_run_that_nothing_may_terminate_ends_by_itself_after_its_day(
+    database: str, hub: Hub, instance: dg.DagsterInstance, connection: Connection
+) -> None:
+    land(database, [message(1)])
+    definitions = build_defs(resource_overrides={"hub": hub})
+    request = _request(connection, days=3)
+    (asked,) = (
+        definitions.resolve_sensor_def("backfill_requests").evaluate_tick(context_of(instance, hub)).run_requests or []
+    )
+    cancel_backfill(connection, request, actor="ann")
+    job = definitions.resolve_job_def("rollups")
+    windows = [dg.AssetKey(window.table) for window in WINDOWS]
+    run = job.execute_in_process(instance=instance, tags=asked.tags, asset_selection=windows, raise_on_error=False)
+    assert not run.success
+    definitions.resolve_sensor_def("backfill_requests").evaluate_tick(context_of(instance, hub))
+    assert state_of(connection, request) == ("cancelled", run.run_id)
+    assert progress_of(connection, request).days_done == 1
 
 
 def test_a_requested_backfill_of_one_metric_leaves_the_others_alone(

@@ -21,7 +21,8 @@ from lah_platform.stores.frames import read_frame
 from lah_platform.stores.landing import PostgresLanding
 from lah_platform.stores.postgres import Connection, connect
 from lah_platform.stores.queries import queries
-from lah_platform.stores.rollups import advance_watermark, pending, recompute_day, recompute_days, tick
+from lah_platform.stores.rollups import pending, recompute_day, recompute_days, tick
+from lah_platform.stores.watermark import advance_watermark
 from tests.landing.messages import NOW, api_cost, message
 from tests.rollups.recount import assert_rollups_equal_recount
 

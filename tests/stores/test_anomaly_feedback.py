@@ -14,8 +14,9 @@ from lah_platform.stores.anomaly_feedback import (
     read_dismissals,
     read_maintenance,
 )
+from lah_platform.stores.points import read_points
 from lah_platform.stores.postgres import connect
-from lah_platform.stores.signals import read_points, write_anomalies
+from lah_platform.stores.signals import write_anomalies
 from tests.stores.event_rows import add_series
 from tests.stores.test_signals import DAY, HOUR, NOW, START, anomaly_frame, fill_rollup, rows_of, save_anomalies
 

@@ -88,6 +88,11 @@ def seeded(connection: Connection) -> Connection:
             " values (%s, 't', %s, %s, 1, 1, 0, 0)",
             [tenant, number, _AT],
         )
+        for relation in ("live_inbox", "live_changes"):
+            connection.execute(
+                f"insert into {relation} (kind, change, tenant, noted_at) values ('anomaly', 'new', %s, %s)",
+                [tenant, _AT],
+            )
     connection.execute("insert into sql_readers values ('somebody else', %s)", [_OTHER])
     return connection
 

@@ -1,0 +1,182 @@
+"""Answers kept as they were sent: a private cache (RFC 9111) in each server process, per tenant and role.
+
+Belongs here: which answers are kept, until when they are believed, and asking for them again. Which answers may be kept
+is said by the routes, with KEPT as their `Cache-Control`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from cachetools import LRUCache
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.formats import KEPT, KEPT_S, is_known
+from api.gate import Gate, presented_in
+from api.services import Services
+
+__all__ = ["KeptAnswers"]
+
+_MOST_BYTES: Final = 64 * 1024 * 1024
+_MOST_BYTES_OF_ONE: Final = 4 * 1024 * 1024
+_MOST_BYTES_ASKED: Final = 16 * 1024
+_OF_A_BODY: Final = (b"content-length", b"content-type", b"transfer-encoding")
+
+_Request = tuple[str, str, bytes, str, bytes]
+_RawHeaders = list[tuple[bytes, bytes]]
+
+
+@dataclass
+class _Kept:
+    """`ask_again_s`: from then on the next request asks the app, while others still get this."""
+
+    headers: _RawHeaders
+    body: bytes
+    tag: str
+    believed_until_s: float
+    ask_again_s: float
+
+
+class KeptAnswers:
+    """Sends a kept answer again while it is believed, and asks the app in good time whether it still stands.
+
+    Only for keys that were verified within the last seconds, within their rate limit, and only what a route answered
+    to the same request of the same tenant and role before: everything else goes to the app as it came. At most 64 MiB
+    are kept, the least lately asked for go first.
+    """
+
+    def __init__(self, app: ASGIApp, *, gate: Gate, services: Services, paths: Iterable[str]) -> None:
+        self._app = app
+        self._gate = gate
+        self._now_s = services.monotonic_s
+        self._paths = frozenset(paths)
+        self._kept: LRUCache[tuple[str, str, _Request], _Kept] = LRUCache(_MOST_BYTES, getsizeof=_bytes_of)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] not in self._paths or scope["method"] not in ("GET", "POST"):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        presented = presented_in(headers)
+        length = headers.get("content-length", "0")
+        if not presented or not length.isdecimal() or int(length) > _MOST_BYTES_ASKED or "expect" in headers:
+            await self._app(scope, receive, send)
+            return
+        first = await receive()
+        if first["type"] != "http.request" or first.get("more_body", False):
+            await self._app(scope, _again(first, receive), send)
+            return
+        request: _Request = (
+            scope["method"],
+            scope["path"],
+            scope["query_string"],
+            ", ".join(headers.getlist("accept")),
+            first.get("body", b""),
+        )
+        principal = self._gate.believed(presented)
+        if principal is None and self._gate.has_seen(presented):
+            principal = await run_in_threadpool(self._gate.verified, presented)
+        kept = None if principal is None else self._kept.get((principal.tenant, principal.role, request))
+        now_s = self._now_s()
+        if kept is not None and now_s >= min(kept.ask_again_s, kept.believed_until_s):
+            kept.ask_again_s = now_s + KEPT_S / 2
+            scope = _asking_about(kept, scope, headers)
+        elif principal is not None and kept is not None and self._gate.may_ask(principal):
+            await _send_kept(kept, headers.get("if-none-match"), send)
+            return
+        await self._app(scope, _again(first, receive), _Keeper(self, presented, request, kept, headers, send))
+
+    def keep(self, presented: str, request: _Request, headers: _RawHeaders, body: bytes, tag: str) -> None:
+        """Keep what the app answered to who presented that, from now on believed."""
+        principal = self._gate.believed(presented)
+        now_s = self._now_s()
+        kept = _Kept(headers, body, tag, believed_until_s=now_s + KEPT_S, ask_again_s=now_s + KEPT_S / 2)
+        if principal is not None and _bytes_of(kept) <= _MOST_BYTES_OF_ONE:
+            self._kept[principal.tenant, principal.role, request] = kept
+
+
+class _Keeper:
+    """Passes an answer on, and keeps it when the route says so; a 304 about what is kept becomes that."""
+
+    def __init__(
+        self,
+        answers: KeptAnswers,
+        presented: str,
+        request: _Request,
+        kept: _Kept | None,
+        asked: Headers,
+        send: Send,
+    ) -> None:
+        self._answers = answers
+        self._presented = presented
+        self._request = request
+        self._kept = kept
+        self._asked = asked
+        self._send = send
+        self._headers: _RawHeaders = []
+        self._tag = ""
+        self._body: bytearray | None = None
+        self._is_replaced = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = Headers(raw=message["headers"])
+            self._tag = headers.get("etag", "")
+            if message["status"] == 304 and self._kept is not None and self._tag == self._kept.tag:
+                self._is_replaced = True
+                self._keep(self._kept.headers, self._kept.body)
+                await _send_kept(self._kept, self._asked.get("if-none-match"), self._send)
+                return
+            if message["status"] == 200 and self._tag and headers.get("cache-control") == KEPT:
+                self._headers, self._body = list(message["headers"]), bytearray()
+        if self._is_replaced:
+            return
+        if message["type"] == "http.response.body" and self._body is not None:
+            self._add(message.get("body", b""), is_last=not message.get("more_body", False))
+        await self._send(message)
+
+    def _add(self, part: bytes, *, is_last: bool) -> None:
+        assert self._body is not None
+        self._body += part
+        if len(self._body) > _MOST_BYTES_OF_ONE:
+            self._body = None
+        elif is_last:
+            self._keep(self._headers, bytes(self._body))
+
+    def _keep(self, headers: _RawHeaders, body: bytes) -> None:
+        self._answers.keep(self._presented, self._request, headers, body, self._tag)
+
+
+async def _send_kept(kept: _Kept, if_none_match: str | None, send: Send) -> None:
+    if is_known(if_none_match, kept.tag):
+        headers = [each for each in kept.headers if each[0] not in _OF_A_BODY]
+        await send({"type": "http.response.start", "status": 304, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+        return
+    headers = [each for each in kept.headers if each[0] not in _OF_A_BODY[:1] + _OF_A_BODY[2:]]
+    headers.append((b"content-length", b"%d" % len(kept.body)))
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": kept.body})
+
+
+def _asking_about(kept: _Kept, scope: Scope, asked: Headers) -> Scope:
+    """The request with the kept answer's tag among those of `If-None-Match`."""
+    known = [*asked.getlist("if-none-match"), kept.tag]
+    others = [each for each in scope["headers"] if each[0] != b"if-none-match"]
+    return {**scope, "headers": [*others, (b"if-none-match", ", ".join(known).encode("latin-1"))]}
+
+
+def _again(first: Message, receive: Receive) -> Receive:
+    """A `receive` that gives `first` before the rest."""
+    waiting = [first]
+
+    async def received() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return received
+
+
+def _bytes_of(kept: _Kept) -> int:
+    return len(kept.body) + sum(len(name) + len(value) for name, value in kept.headers)

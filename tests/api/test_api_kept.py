@@ -1,0 +1,161 @@
+"""Answers about closed windows are sent again as they were, but never to whom, or when, they are not right."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from api_support import Api, Clock
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from psycopg.errors import UndefinedTable
+
+from api.credentials import REVOKED_WITHIN_S
+from api.formats import KEPT_S
+from lah_platform.stores.postgres import connect
+
+QUERY = "/api/v1/timeseries/query"
+METRICS = "/api/v1/metrics"
+CLOSED = {"from": "2026-01-31T00:00:00Z", "to": "2026-01-31T12:00:00Z"}
+ASKED = {"metric": "latency_ms", "window": "1h", "fields": ["count", "p95"], **CLOSED}
+LISTED = {"metric": "latency_ms", "window": "1h", **CLOSED}
+
+
+@pytest.fixture
+def closed(seeded: Api) -> Api:
+    """The app with rows of both tenants in windows that are all final."""
+    _set(seeded, "update rollup_state set final_before = '2026-02-01'")
+    _set(seeded, "update rollup_1h set count = 20 + series_id where metric = 'latency_ms'")
+    return seeded
+
+
+def _set(api: Api, statement: str) -> None:
+    with connect(api.url) as connection:
+        connection.execute(statement.encode())
+
+
+@contextmanager
+def _without_rollups(api: Api) -> Iterator[None]:
+    """While the table of hours cannot be read, only what is kept can be answered."""
+    _set(api, "alter table rollup_1h rename to metrics_elsewhere")
+    try:
+        yield
+    finally:
+        _set(api, "alter table metrics_elsewhere rename to rollup_1h")
+
+
+def _keeping(api: Api, **services: Any) -> Api:
+    """The app with all keys verified, as they are a request after the first."""
+    api = api.changed(**{"monotonic_s": Clock()} | services)
+    for tenant, role in api.keys:
+        api.client(tenant, role).get(METRICS, params=LISTED)
+    return api
+
+
+def _ask(api: Api, tenant: str = "acme", role: str = "viewer", **headers: str) -> Any:
+    return api.client(tenant, role).post(QUERY, json=ASKED, headers=headers)
+
+
+def test_a_kept_answer_is_the_same_to_the_byte_and_needs_no_table(closed: Api) -> None:
+    api = _keeping(closed)
+    for accept in ("application/json", "text/csv", "application/vnd.apache.arrow.stream"):
+        first = _ask(api, Accept=accept)
+        with _without_rollups(closed):
+            again = _ask(api, Accept=accept)
+            known = _ask(api, Accept=accept, **{"If-None-Match": first.headers["etag"]})
+        assert (again.status_code, again.content) == (200, first.content)
+        unlike = {"content-length", "transfer-encoding"}
+        assert {k: v for k, v in again.headers.items() if k not in unlike} == {
+            k: v for k, v in first.headers.items() if k not in unlike
+        }
+        assert (known.status_code, known.content, known.headers["etag"]) == (304, b"", first.headers["etag"])
+
+
+def test_a_listing_of_closed_windows_is_kept_too(closed: Api) -> None:
+    api = _keeping(closed)
+    _set(closed, "update rollup_state set final_before = '2026-02-01'")
+    first = api.client().get(METRICS, params=LISTED)
+    assert first.json()["items"][0]["is_final"]
+    with _without_rollups(closed):
+        assert api.client().get(METRICS, params=LISTED).content == first.content
+    assert api.client().get(METRICS, params=LISTED | {"limit": 1}).status_code == 200
+
+
+def test_a_correction_is_seen_as_soon_as_the_answer_is_no_longer_believed(closed: Api) -> None:
+    clock = Clock()
+    api = _keeping(closed, monotonic_s=clock)
+    before = _ask(api)
+    _set(closed, "update rollup_1h set count = 99, revision = revision + 1, computed_at = computed_at + interval '1 s'")
+    assert _ask(api).content == before.content
+    clock.now_s += KEPT_S
+    after = _ask(api)
+    assert after.json()["items"][0]["count"] == 99
+    assert _ask(api, **{"If-None-Match": before.headers["etag"]}).content == after.content
+    clock.now_s += KEPT_S
+    assert _ask(api, **{"If-None-Match": before.headers["etag"]}).content == after.content
+    clock.now_s += KEPT_S
+    assert _ask(api, **{"If-None-Match": after.headers["etag"]}).status_code == 304
+
+
+def test_an_answer_that_still_stands_is_sent_from_what_is_kept_without_reading_histograms_again(closed: Api) -> None:
+    clock = Clock()
+    api = _keeping(closed, monotonic_s=clock)
+    before = _ask(api)
+    clock.now_s += KEPT_S
+    # what an answer is told apart by, revisions and times, stays; only its own bytes could still say the old count
+    _set(closed, "update rollup_1h set count = 99")
+    assert _ask(api).content == before.content
+
+
+def test_open_windows_are_never_kept(closed: Api) -> None:
+    _set(closed, "update rollup_state set final_before = '2026-01-31T11:00:00Z'")
+    api = _keeping(closed)
+    assert _ask(api).status_code == 200
+    with _without_rollups(closed), pytest.raises(UndefinedTable):
+        _ask(api)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    asked=st.lists(
+        st.tuples(
+            st.sampled_from(["acme", "globex", "*"]),
+            st.sampled_from(["viewer", "analyst", "admin", "ingest"]),
+            st.sampled_from(["application/json", "text/csv"]),
+            st.sampled_from([0, 0.5, KEPT_S, REVOKED_WITHIN_S]),
+        ),
+        min_size=2,
+        max_size=12,
+    )
+)
+def test_whoever_asks_in_whatever_order_gets_what_an_app_that_keeps_nothing_says(
+    closed: Api, asked: list[tuple[str, str, str, float]]
+) -> None:
+    clock = Clock()
+    keeping = _keeping(closed, monotonic_s=clock)
+    for tenant, role, accept, passes_s in asked:
+        if (tenant, role) == ("*", "ingest"):
+            continue
+        clock.now_s += passes_s
+        fresh = _ask(closed.changed(), tenant, role, Accept=accept)
+        found = _ask(keeping, tenant, role, Accept=accept)
+        assert found.status_code == fresh.status_code == (403 if role == "ingest" else 200)
+        assert found.content == fresh.content or found.status_code == 403
+
+
+def test_a_revoked_key_gets_no_kept_answer_either(closed: Api) -> None:
+    clock = Clock()
+    api = _keeping(closed, monotonic_s=clock)
+    made = api.client("acme", "admin").post("/api/v1/keys", json={"role": "viewer"}).json()
+    mine = {"X-API-Key": made["key"]}
+    assert [api.client(None).post(QUERY, json=ASKED, headers=mine).status_code for _ in range(2)] == [200, 200]
+    api.client("acme", "admin").delete(f"/api/v1/keys/{made['key_id']}")
+    clock.now_s += REVOKED_WITHIN_S
+    assert _ask(api).status_code == 200
+    assert api.client(None).post(QUERY, json=ASKED, headers=mine).status_code == 401
+
+
+def test_kept_answers_count_towards_the_rate_limit(closed: Api) -> None:
+    limited = closed.services.settings.model_copy(update={"rate_limit": "3/minute"})
+    api = _keeping(closed, settings=limited)
+    assert [_ask(api).status_code for _ in range(5)] == [200, 200, 429, 429, 429]
