@@ -53,8 +53,9 @@ class DetectorConfig:
     """As `enter`, for distances between histograms: they are skewed to the right even when nothing happens."""
     distribution_exit: float = 4.5
     evidence: float = 2.0
-    """A bucket of n events weighs n / (n + this): one request alone opens no episode, six hold three quarters of what
-    many would. The ratio of the variances of single events and of levels."""
+    """A bucket of n events that come by chance weighs n / (n + this): one request alone opens no episode, six hold
+    three quarters of what many would. The ratio of the variances of single events and of levels. Of what comes like
+    clockwork less is asked."""
     max_gap: int = 2
     """Quiet or missing buckets that do not end an episode."""
     relative_floor: float = 0.02

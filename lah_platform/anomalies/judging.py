@@ -109,7 +109,7 @@ def _weight(levels: Levels, phase: PhaseVerdict | None, config: DetectorConfig) 
     if counts is None:
         return np.ones(len(levels.values))
     if levels.metric not in COUNTS:
-        return evidence_weight(counts, config.evidence, config.history, is_total=levels.metric in TOTALS)
+        return evidence_weight(counts, levels.bucket, config.evidence, config.history, is_total=levels.metric in TOTALS)
     usual = np.nan_to_num(trailing_mean(counts, config.history)) + 0.5  # half an event: Jeffreys prior
     is_rare = np.abs(poisson_z(counts, usual)) >= config.enter
     if phase is not None:
