@@ -149,6 +149,21 @@ def _rows(each: Asked, reader: psycopg.Connection[Any]) -> Rows:
     return names, cursor.fetchall()
 
 
+def test_macros_are_expanded_as_the_data_sources_document_them() -> None:
+    at = datetime(2020, 7, 13, 20, 19, 9, 254_000, tzinfo=UTC)
+    seen = expanded_rest("${__timeFrom:date:YYYY-MM-DD} ${__timeTo:date:YYYY:MM:DD:HH:mm}", at, at)
+    assert seen == "2020-07-13 2020:07:13:20:19"
+    for days, expected in ((1, "A"), (2, "B"), (9, "C")):
+        assert expanded_rest("$__customInterval(1d,A,2d,B,C)", at, at + timedelta(days=days)) == expected
+    seen = expanded_sql("$__timeFrom()::timestamptz, $__interval_ms", at, at, timedelta(minutes=1))
+    assert seen == "'2020-07-13T20:19:09.254000Z'::timestamptz, 60000"
+    assert with_variables("in ($one), ${two}, $three", {"one": several("a", "b'c"), "two": "2"}) == (
+        "in ('a','b''c'), 2, $three"
+    )
+    with pytest.raises(ValueError, match=r"\$__timeFilter"):
+        expanded_sql("where $__timeFilter(day)", at, at, timedelta(minutes=1))
+
+
 def test_every_query_answers_the_own_tenants_rows_in_columns_that_its_panel_can_show(database: str) -> None:
     with _reader(database) as reader:
         alone = {str(each): _rows(each, reader) for each in _SQL}
