@@ -1,8 +1,9 @@
-"""Reading request bodies: bounded in size and in number, and not before the caller is known.
+"""Reading request bodies: bounded in size, time and number, and not before the caller is known.
 
 FastAPI would read and parse a declared body first and authorise afterwards; these dependencies come after `authorise`.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, TypeVar
 
@@ -35,10 +36,15 @@ async def _body(request: Request, services: Annotated[Services, Depends(services
     if not declared.isdecimal() or int(declared) > services.max_body_bytes:
         raise too_large
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > services.max_body_bytes:
-            raise too_large
+    try:
+        async with asyncio.timeout(services.max_body_s):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > services.max_body_bytes:
+                    raise too_large
+    except TimeoutError as error:  # else it would hold a place among those that submit for ever
+        what = f"The body did not arrive within {services.max_body_s:g} s"
+        raise Problem("too-slow", what, headers={"Connection": "close"}) from error
     return bytes(body)
 
 

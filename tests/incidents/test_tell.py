@@ -1,6 +1,7 @@
 """An incident's story names the component we slowed, whom it hurt and what it cost, and says so when it cannot."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from uuid import UUID, uuid5
 
 import numpy as np
@@ -142,6 +143,24 @@ def test_costs_are_those_of_its_cost_impacts_and_say_whether_tokens_were_more_or
     assert incident.cost_usd is not None
     assert float(incident.cost_usd) == 12.5
     assert any("12.50 USD" in step and "dearer" in step for step in incident.story["next"])
+
+
+@pytest.mark.parametrize(
+    ("cause", "look"), [("cache", "came from the cache"), ("model", "chose the model"), ("retry", "tried again")]
+)
+def test_what_it_cost_is_the_exact_sum_of_its_evidence_and_names_what_the_most_is_for(cause: str, look: str) -> None:
+    one: Evidence = {"cost_usd": 0.1, "volume_usd": 0.1, "main_cause": "volume"}
+    other: Evidence = {"cost_usd": 0.200001, f"{cause}_usd": 0.300001, "volume_usd": -0.1, "main_cause": cause}
+    impacts = [correlation("cost_impact", ["a", name], evidence=e) for name, e in (("b", one), ("c", other))]
+    (incident,) = told([anomaly("a", "chat", "gpt-4")], impacts)
+    assert incident.cost_usd == Decimal("0.300001")
+    assert incident.story["costs"] == {
+        "cost_usd": 0.300001,
+        "main_cause": cause,
+        "volume_usd": 0.0,
+        f"{cause}_usd": 0.300001,
+    }
+    assert any(look in step for step in incident.story["next"])
 
 
 def test_what_shares_nothing_is_told_apart_and_what_is_slight_is_not_told() -> None:
