@@ -9,6 +9,7 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
+from assets.gravest import gravest
 from assets.hourly_anomalies import HISTORY, judge_days
 from assets.partitions import DAILY, days_of, period_of
 from assets.resources import Hub
@@ -110,7 +111,7 @@ def anomalies(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeResu
                 connection, of_window, period_from=since, period_to=end, window=name, detected_at=now
             )
     figures = {"series": hours.judged, "learning": hours.learning, "judged_anew": hours.judged_anew}
-    return _result(rows, until, started, minute_points_left_out=left_out, **figures)
+    return _result(rows, until, started, minute_points_left_out=left_out, gravest=gravest(told), **figures)
 
 
 def _minutes(connection: signals.Connection, start: datetime, end: datetime) -> tuple[pl.DataFrame, int]:
@@ -266,6 +267,6 @@ def _points(
     )
 
 
-def _result(rows: int, until: datetime, started: float, **more: int | str) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def _result(rows: int, until: datetime, started: float, **more: int | str | dg.MetadataValue) -> dg.MaterializeResult:  # type: ignore[type-arg]
     figures = {"dagster/row_count": rows, "seconds": round(time.monotonic() - started, 3)}
     return dg.MaterializeResult(metadata={**figures, "watermark": until.isoformat(), **more})

@@ -15,6 +15,7 @@ from lah_platform.incidents.components import Calls, dependencies, node_of, node
 from lah_platform.incidents.grouping import first_member, groups
 from lah_platform.incidents.model import IMPACTS, Group, Incident, IncidentInputs
 from lah_platform.incidents.next_steps import next_steps
+from lah_platform.incidents.shared_models import cleared
 from lah_platform.root_cause import Ranking, Target, rank_root_causes
 from lah_platform.root_cause.model import Symptom
 
@@ -40,7 +41,7 @@ def tell_incidents(inputs: IncidentInputs) -> list[Incident]:
     or failures could explain, `where` is empty and says why.
     """
     calls: dict[str, Calls] = {}
-    telemetry: dict[str, pl.DataFrame] = {}
+    telemetry: dict[str, tuple[pl.DataFrame, pl.DataFrame]] = {}
     result = []
     for group in groups(inputs.anomalies, inputs.correlations):
         tenant = group.tenant
@@ -48,19 +49,19 @@ def tell_incidents(inputs: IncidentInputs) -> list[Incident]:
             continue
         if tenant not in calls:
             rows = inputs.telemetry.filter(pl.col("tenant") == tenant)
-            telemetry[tenant] = node_telemetry(rows)
+            telemetry[tenant] = rows, node_telemetry(rows)
             links = [c for c in inputs.correlations if c.correlation_type == "temporal" and c.tenant == tenant]
             spans = inputs.spans.filter(pl.col("tenant") == tenant)
             series = inputs.anomalies.filter(pl.col("tenant") == tenant).unique("series_id", keep="any")
             calls[tenant] = dependencies(rows, spans, links, series)
-        result.append(_incident(group, telemetry[tenant], calls[tenant], inputs.until))
+        result.append(_incident(group, *telemetry[tenant], calls[tenant], inputs.until))
     return result
 
 
-def _incident(group: Group, telemetry: pl.DataFrame, calls: Calls, until: datetime) -> Incident:
+def _incident(group: Group, rows: pl.DataFrame, nodes: pl.DataFrame, calls: Calls, until: datetime) -> Incident:
     target = _target(group)
-    ranking, begin = _ranked(group, target, telemetry, calls)
-    where = _where(target, ranking, telemetry, begin)
+    ranking, begin = _ranked(group, target, rows, nodes, calls)
+    where = _where(target, ranking, nodes, begin)
     severity = _severity(group)
     costs = _costs(group)
     hurts = {
@@ -116,15 +117,17 @@ def _target(group: Group) -> Target | None:
 
 
 def _ranked(
-    group: Group, target: Target | None, telemetry: pl.DataFrame, calls: Calls
+    group: Group, target: Target | None, rows: pl.DataFrame, nodes: pl.DataFrame, calls: Calls
 ) -> tuple[Ranking | None, datetime | None]:
     begin = group.started_at - LEAD
     end = min(group.ended_at, group.started_at + _LONGEST) + LEAD
-    window = telemetry.filter((pl.col("at") >= begin) & (pl.col("at") < end))
+    during, before = pl.col("at").is_between(begin, end, "left"), pl.col("at").is_between(begin - USUAL, begin, "left")
+    window = nodes.filter(during)
     if target is None or window.filter(pl.col("node") == target.node).height < 3:
         return None, None
-    normal = telemetry.filter((pl.col("at") >= begin - USUAL) & (pl.col("at") < begin))
-    return rank_root_causes(window, normal, target, calls or None), window["at"].min()  # type: ignore[return-value]
+    known = rows.filter(during | before)
+    calls = cleared(calls, known, during, before, target)
+    return rank_root_causes(window, nodes.filter(before), target, calls or None), window["at"].min()  # type: ignore[return-value]
 
 
 def _where(
