@@ -4,7 +4,10 @@ Belongs here: which answers are kept, until when they are believed, and asking f
 is said by the routes, with KEPT as their `Cache-Control`.
 """
 
-from collections.abc import Iterable
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +28,7 @@ _MOST_BYTES_ASKED: Final = 16 * 1024
 _OF_A_BODY: Final = (b"content-length", b"content-type", b"transfer-encoding")
 
 _Request = tuple[str, str, bytes, str, bytes]
+_Key = tuple[str, str, _Request]
 _RawHeaders = list[tuple[bytes, bytes]]
 
 
@@ -52,8 +56,8 @@ class KeptAnswers:
         self._gate = gate
         self._now_s = services.monotonic_s
         self._paths = frozenset(paths)
-        self._asking = 0
-        self._kept: LRUCache[tuple[str, str, _Request], _Kept] = LRUCache(_MOST_BYTES, getsizeof=_bytes_of)
+        self._asking: dict[_Key, asyncio.Event] = {}
+        self._kept: LRUCache[_Key, _Kept] = LRUCache(_MOST_BYTES, getsizeof=_bytes_of)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] not in self._paths or scope["method"] not in ("GET", "POST"):
@@ -65,41 +69,59 @@ class KeptAnswers:
         if not presented or not length.isdecimal() or int(length) > _MOST_BYTES_ASKED or "expect" in headers:
             await self._app(scope, receive, send)
             return
-        first = await receive()
-        if first["type"] != "http.request" or first.get("more_body", False):
-            await self._app(scope, _again(first, receive), send)
+        messages, body = await _read(receive)
+        if body is None:
+            await self._app(scope, _again(messages, receive), send)
             return
         request: _Request = (
             scope["method"],
             scope["path"],
             scope["query_string"],
             ", ".join(headers.getlist("accept")),
-            first.get("body", b""),
+            body,
         )
         principal = self._gate.believed(presented)
         if principal is None and self._gate.has_seen(presented):
             principal = await run_in_threadpool(self._gate.verified, presented)
-        kept = None if principal is None else self._kept.get((principal.tenant, principal.role, request))
-        now_s = self._now_s()
-        keeper = _Keeper(self, presented, request, kept, headers, send)
-        # one at a time while nobody has to wait for it: every thread at work delays all other answers
-        if kept is not None and now_s >= (kept.believed_until_s if self._asking else kept.ask_again_s):
-            self._asking += 1
-            try:
-                await self._app(_asking_about(kept, scope, headers), _again(first, receive), keeper)
-            finally:
-                self._asking -= 1
-            return
-        if principal is not None and kept is not None and self._gate.may_ask(principal):
+        key = None if principal is None else (principal.tenant, principal.role, request)
+        kept = None if key is None else await self._settled(key)
+        keeper = _Keeper(self, presented, request, kept, headers, send, self._now_s())
+        if principal is None or key is None or kept is None:
+            await self._app(scope, _again(messages, receive), keeper)
+        elif not self._is_due(kept) and self._gate.may_ask(principal):
             await _send_kept(kept, headers.get("if-none-match"), send)
-            return
-        await self._app(scope, _again(first, receive), keeper)
+        else:
+            with self._asked(key):
+                await self._app(_asking_about(kept, scope, headers), _again(messages, receive), keeper)
 
-    def keep(self, presented: str, request: _Request, headers: _RawHeaders, body: bytes, tag: str) -> None:
-        """Keep what the app answered to who presented that, from now on believed."""
+    async def _settled(self, key: _Key) -> _Kept | None:
+        """What is kept; when it is no longer believed and somebody asks about it already, what comes of that."""
+        kept = self._kept.get(key)
+        if kept is not None and self._now_s() >= kept.believed_until_s and key in self._asking:
+            await self._asking[key].wait()
+            return self._kept.get(key)
+        return kept
+
+    def _is_due(self, kept: _Kept) -> bool:
+        """Whether to ask about it; one at a time while nobody has to wait, for threads at work delay other answers."""
+        return self._now_s() >= (kept.believed_until_s if self._asking else kept.ask_again_s)
+
+    @contextmanager
+    def _asked(self, key: _Key) -> Iterator[None]:
+        answered = self._asking[key] = asyncio.Event()
+        try:
+            yield
+        finally:
+            answered.set()
+            if self._asking.get(key) is answered:
+                del self._asking[key]
+
+    def keep(
+        self, presented: str, request: _Request, headers: _RawHeaders, body: bytes, tag: str, asked_s: float
+    ) -> None:
+        """Keep what the app answered to who presented that, believed from when it was asked."""
         principal = self._gate.believed(presented)
-        now_s = self._now_s()
-        kept = _Kept(headers, body, tag, believed_until_s=now_s + KEPT_S, ask_again_s=now_s + KEPT_S / 2)
+        kept = _Kept(headers, body, tag, believed_until_s=asked_s + KEPT_S, ask_again_s=asked_s + KEPT_S / 2)
         if principal is not None and _bytes_of(kept) <= _MOST_BYTES_OF_ONE:
             self._kept[principal.tenant, principal.role, request] = kept
 
@@ -115,12 +137,14 @@ class _Keeper:
         kept: _Kept | None,
         asked: Headers,
         send: Send,
+        asked_s: float,
     ) -> None:
         self._answers = answers
         self._presented = presented
         self._request = request
         self._kept = kept
         self._asked = asked
+        self._asked_s = asked_s
         self._send = send
         self._headers: _RawHeaders = []
         self._tag = ""
@@ -153,7 +177,7 @@ class _Keeper:
             self._keep(self._headers, bytes(self._body))
 
     def _keep(self, headers: _RawHeaders, body: bytes) -> None:
-        self._answers.keep(self._presented, self._request, headers, body, self._tag)
+        self._answers.keep(self._presented, self._request, headers, body, self._tag, self._asked_s)
 
 
 async def _send_kept(kept: _Kept, if_none_match: str | None, send: Send) -> None:
@@ -175,12 +199,24 @@ def _asking_about(kept: _Kept, scope: Scope, asked: Headers) -> Scope:
     return {**scope, "headers": [*others, (b"if-none-match", ", ".join(known).encode("latin-1"))]}
 
 
-def _again(first: Message, receive: Receive) -> Receive:
-    """A `receive` that gives `first` before the rest."""
-    waiting = [first]
+async def _read(receive: Receive) -> tuple[deque[Message], bytes | None]:
+    """What came, and the body that it makes; None when it is too long or its sender has gone."""
+    messages: deque[Message] = deque()
+    body = b""
+    while True:
+        messages.append(message := await receive())
+        body += message.get("body", b"")
+        if message["type"] != "http.request" or len(body) > _MOST_BYTES_ASKED:
+            return messages, None
+        if not message.get("more_body", False):
+            return messages, body
+
+
+def _again(messages: deque[Message], receive: Receive) -> Receive:
+    """A `receive` that gives `messages` before the rest."""
 
     async def received() -> Message:
-        return waiting.pop() if waiting else await receive()
+        return messages.popleft() if messages else await receive()
 
     return received
 

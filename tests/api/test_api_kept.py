@@ -1,9 +1,11 @@
 """Answers about closed windows are sent again as they were, but never to whom, or when, they are not right."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import pytest
 from api_support import Api, Clock
 from hypothesis import HealthCheck, given, settings
@@ -105,6 +107,36 @@ def test_an_answer_that_still_stands_is_sent_from_what_is_kept_without_reading_h
     # what an answer is told apart by, revisions and times, stays; only its own bytes could still say the old count
     _set(closed, "update rollup_1h set count = 99")
     assert _ask(api).content == before.content
+
+
+def test_while_one_asks_whether_an_answer_stands_the_others_have_it_at_once(closed: Api) -> None:
+    clock = Clock()
+    api = _keeping(closed, monotonic_s=clock)
+    key = {"X-API-Key": api.keys["acme", "viewer"]}
+    waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+
+    async def asked() -> None:
+        transport = httpx.ASGITransport(api.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://hub", headers=key) as client:
+            first = await client.post(QUERY, json=ASKED)
+            clock.now_s += KEPT_S / 2
+            with connect(api.url) as watching, connect(api.url) as connection:
+                with connection.transaction():
+                    connection.execute("lock table rollup_1h in access exclusive mode")
+                    asking = asyncio.create_task(client.post(QUERY, json=ASKED))
+                    async with asyncio.timeout(20):
+                        while watching.execute(waiting.encode()).fetchone() != (1,):
+                            await asyncio.sleep(0.01)
+                        assert (await client.post(QUERY, json=ASKED)).content == first.content
+                    assert not asking.done()
+                    clock.now_s += KEPT_S
+                    late = asyncio.create_task(client.post(QUERY, json=ASKED))
+                    await asyncio.sleep(0)
+                    connection.execute("update rollup_1h set count = 77, revision = 9 where metric = 'latency_ms'")
+                assert (await asking).content == first.content, "it read before the correction"
+                assert (await late).json()["items"][0]["count"] == 77
+
+    asyncio.run(asked())
 
 
 def test_open_windows_are_never_kept(closed: Api) -> None:
