@@ -1,8 +1,9 @@
-"""Reading request bodies: bounded in size and in number, and not before the caller is known.
+"""Reading request bodies: bounded in size, in number and in time, and not before the caller is known.
 
 FastAPI would read and parse a declared body first and authorise afterwards; these dependencies come after `authorise`.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, TypeVar
 
@@ -35,10 +36,14 @@ async def _body(request: Request, services: Annotated[Services, Depends(services
     if not declared.isdecimal() or int(declared) > services.max_body_bytes:
         raise too_large
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > services.max_body_bytes:
-            raise too_large
+    try:
+        async with asyncio.timeout(services.body_within_s):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > services.max_body_bytes:
+                    raise too_large
+    except TimeoutError as error:
+        raise Problem("too-slow", f"The body was not there within {services.body_within_s:g} s") from error
     return bytes(body)
 
 
@@ -60,7 +65,7 @@ async def _submission(_admitted: Annotated[None, Depends(_admission)], body: Ann
 
 
 Body = Annotated[bytes, Depends(_body)]
-"""The request's body, at most `max_body_bytes`."""
+"""The request's body, at most `max_body_bytes`, within `body_within_s`."""
 
 Submission = Annotated[bytes, Depends(_submission)]
 """The body of a submission of events; at most `max_submissions` at a time, so that memory is bounded."""

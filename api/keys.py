@@ -46,7 +46,8 @@ def make_key(
                 life=life,
             )
         except ConfigurationError as error:
-            raise Problem("invalid-parameter", error.message, field="tenant", advice=error.advice) from error
+            field = "label" if "label" in error.message else "tenant"
+            raise Problem("invalid-parameter", error.message, field=field, advice=error.advice) from error
     response.headers["Location"] = f"{_PATH}/{made.key_id}"
     return {**_shown(made), "key": text}
 

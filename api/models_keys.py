@@ -4,8 +4,9 @@ The conventions are those of `api/models.py`.
 """
 
 from datetime import datetime
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from lah_platform.stores.keys import Role
 
@@ -15,15 +16,26 @@ _LONGEST_DAYS = 3660
 _LONGEST_GRACE_MINUTES = 30 * 24 * 60
 
 
+def _number(value: Any) -> Any:
+    if isinstance(value, bool | str):
+        raise ValueError("is not a number")
+    return value
+
+
+_Whole = Annotated[int, BeforeValidator(_number)]
+
+
 class KeyRequest(BaseModel):
     """Whose key, and what it may do."""
 
     model_config = ConfigDict(extra="forbid")
 
     role: Role = Field(description="What it may do.")
-    tenant: str | None = Field(None, description="Whose it is; your own tenant when left out.", max_length=256)
+    tenant: str | None = Field(
+        None, description="Whose it is; your own tenant when left out.", min_length=1, max_length=256
+    )
     label: str = Field("", description="What it is for.", max_length=200)
-    expires_in_days: int | None = Field(
+    expires_in_days: _Whole | None = Field(
         None, ge=1, le=_LONGEST_DAYS, description="How long it is valid; until it is revoked when left out."
     )
 
@@ -33,7 +45,7 @@ class RotationRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    grace_minutes: int = Field(
+    grace_minutes: _Whole = Field(
         24 * 60,
         ge=0,
         le=_LONGEST_GRACE_MINUTES,

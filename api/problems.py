@@ -17,6 +17,7 @@ from psycopg.errors import QueryCanceled
 from psycopg_pool import PoolTimeout
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.routing import Route
 
 from lah_platform.errors import LahError, StoreUnavailable
 
@@ -47,6 +48,7 @@ KINDS: Final = {
         Kind("not-found", 404, "There is no such thing", "Check the address against /docs"),
         Kind("method-not-allowed", 405, "This address does not take that method", "Use one of the methods in `Allow`"),
         Kind("not-acceptable", 406, "No such format is written here", "Send `Accept` with one of the types in /docs"),
+        Kind("too-slow", 408, "The body did not arrive in time", "Send smaller batches, or over a faster line"),
         Kind("conflict", 409, "It is not in a state for that", "Ask how it stands, and decide anew"),
         Kind("too-large", 413, "The body is too large", "Send smaller batches"),
         Kind("invalid-parameter", 422, "A parameter is not usable", "Correct the field named and send it again"),
@@ -101,7 +103,12 @@ def add_handlers(app: FastAPI) -> None:
     """Make every error of `app` a problem."""
 
     def on_problem(request: Request, error: Exception) -> JSONResponse:
-        return problem_response(request.url.path, as_problem(error))
+        problem = as_problem(error)
+        if problem.kind.status == 405:  # Starlette names the methods of the first of the address's routes only
+            path = request.scope["route"].path
+            same = (route.methods for route in app.routes if isinstance(route, Route) and route.path == path)
+            problem.headers = {"Allow": ", ".join(sorted(set().union(*(each or () for each in same))))}
+        return problem_response(request.url.path, problem)
 
     for kind in (
         StarletteHTTPException,
