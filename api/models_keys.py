@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from lah_platform.stores.keys import Role
 
-__all__ = ["Key", "KeyRequest", "Keys", "MadeKey", "RotationRequest"]
+__all__ = ["Key", "KeyRequest", "MadeKey", "RotationRequest"]
 
 _LONGEST_DAYS = 3660
 _LONGEST_GRACE_MINUTES = 30 * 24 * 60
@@ -73,9 +73,3 @@ class MadeKey(Key):
     """A key that was just made, and the only answer that holds it."""
 
     key: str = Field(description="Keep it now: it cannot be had again.")
-
-
-class Keys(BaseModel):
-    """Keys, oldest first."""
-
-    items: list[Key]

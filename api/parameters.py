@@ -34,6 +34,7 @@ __all__ = [
     "METRIC_NAMES",
     "MetricFilter",
     "OutlookFilter",
+    "Paging",
     "ReportFilter",
     "Text",
     "TimeRange",

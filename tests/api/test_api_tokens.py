@@ -121,6 +121,7 @@ def test_a_token_for_somebody_else_or_signed_by_nobody_known_is_refused(served: 
         "without a signature": jwt.encode(claims, None, "none", headers=headers),
         "signed by another key": jwt.encode(claims, own, _ALGORITHM, headers=headers),
         "signed with the public key as secret": _hs256(payload, public),
+        "with a key of its own": jwt.encode(claims, own, _ALGORITHM, headers={"kid": "x", "jku": issuer.url + "/mine"}),
         "with an unknown key": jwt.encode(claims, own, _ALGORITHM, headers={"kid": "nobody"}),
         "changed": f"{header}.{_changed(payload)}.{signature}",
         "cut": good[: len(good) // 2],
