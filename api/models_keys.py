@@ -22,7 +22,7 @@ def _number(value: Any) -> Any:
     return value
 
 
-_Whole = Annotated[int, BeforeValidator(_number)]
+_Number = BeforeValidator(_number)
 
 
 class KeyRequest(BaseModel):
@@ -35,8 +35,8 @@ class KeyRequest(BaseModel):
         None, description="Whose it is; your own tenant when left out.", min_length=1, max_length=256
     )
     label: str = Field("", description="What it is for.", max_length=200)
-    expires_in_days: _Whole | None = Field(
-        None, ge=1, le=_LONGEST_DAYS, description="How long it is valid; until it is revoked when left out."
+    expires_in_days: Annotated[int, Field(ge=1, le=_LONGEST_DAYS), _Number] | None = Field(
+        None, description="How long it is valid; until it is revoked when left out."
     )
 
 
@@ -45,10 +45,8 @@ class RotationRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    grace_minutes: _Whole = Field(
+    grace_minutes: Annotated[int, Field(ge=0, le=_LONGEST_GRACE_MINUTES), _Number] = Field(
         24 * 60,
-        ge=0,
-        le=_LONGEST_GRACE_MINUTES,
         description="How long the old key is still taken; a day when left out.",
     )
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from fastapi import FastAPI, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.sse import EventSourceResponse, format_sse_event
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
@@ -57,8 +57,8 @@ async def stream(
     request: Request,
     asked: Annotated[StreamFilter, Query()],
     last_event_id: Annotated[
-        str | SkipJsonSchema[None],
-        Header(pattern=StreamFilter.ID, description="The id to go on behind, as browsers send it."),
+        Annotated[str, Field(pattern=f"^$|{StreamFilter.ID}")] | SkipJsonSchema[None],
+        Header(description="The id to go on behind, as browsers send it."),
     ] = None,
 ) -> Any:
     """Rollups, anomalies and alerts as they come: server-sent events that go on until the caller leaves.

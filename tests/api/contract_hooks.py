@@ -13,6 +13,7 @@ _BEYOND_SCHEMAS: Final = {
     "from": r"is later than|is not before|no longer kept",
     "label": r"No key can have this label",
     "live": r"ask with window=1m",
+    "measures": r"means nothing for",
     "metrics": r"not computed metric by metric",
     "tenant": r"No key can belong|belongs to one tenant",
     "to": r"outside the calendar|has not begun|has not ended",
