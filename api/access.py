@@ -39,6 +39,7 @@ Permission = Literal[
     "live:read",
     "signals:read",
     "anomalies:dismiss",
+    "maintenance:manage",
     "costs:read",
     "reports:read",
     "reports:generate",
@@ -57,7 +58,7 @@ _AGGREGATES: frozenset[Permission] = frozenset(
 ROLES: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
     {
         "viewer": _AGGREGATES,
-        "analyst": _AGGREGATES | {"events:read", "reports:read", "anomalies:dismiss"},
+        "analyst": _AGGREGATES | {"events:read", "reports:read", "anomalies:dismiss", "maintenance:manage"},
         "ingest": frozenset({"events:write"}),
         "compliance": _AGGREGATES | {"events:read", "reports:read", "reports:generate", "dead_letters:read"},
         "admin": frozenset(get_args(Permission)),
@@ -78,6 +79,9 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("WEBSOCKET", "/api/v1/stream/socket"): "live:read",
         ("GET", "/api/v1/anomalies"): "signals:read",
         ("POST", "/api/v1/anomalies/{anomaly_id}/dismiss"): "anomalies:dismiss",
+        ("GET", "/api/v1/anomalies/maintenance"): "signals:read",
+        ("POST", "/api/v1/anomalies/maintenance"): "maintenance:manage",
+        ("DELETE", "/api/v1/anomalies/maintenance/{maintenance_id}"): "maintenance:manage",
         ("GET", "/api/v1/correlations"): "signals:read",
         ("GET", "/api/v1/incidents"): "signals:read",
         ("GET", "/api/v1/incidents/{incident_id}"): "signals:read",

@@ -1,4 +1,4 @@
-"""Reading request bodies: bounded in size, in number and in time, and not before the caller is known.
+"""Reading request bodies: bounded in size, time and number, and not before the caller is known.
 
 FastAPI would read and parse a declared body first and authorise afterwards; these dependencies come after `authorise`.
 """
@@ -37,13 +37,14 @@ async def _body(request: Request, services: Annotated[Services, Depends(services
         raise too_large
     body = bytearray()
     try:
-        async with asyncio.timeout(services.body_within_s):
+        async with asyncio.timeout(services.max_body_s):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > services.max_body_bytes:
                     raise too_large
-    except TimeoutError as error:
-        raise Problem("too-slow", f"The body was not there within {services.body_within_s:g} s") from error
+    except TimeoutError as error:  # else it would hold a place among those that submit for ever
+        what = f"The body did not arrive within {services.max_body_s:g} s"
+        raise Problem("too-slow", what, headers={"Connection": "close"}) from error
     return bytes(body)
 
 
@@ -65,7 +66,7 @@ async def _submission(_admitted: Annotated[None, Depends(_admission)], body: Ann
 
 
 Body = Annotated[bytes, Depends(_body)]
-"""The request's body, at most `max_body_bytes`, within `body_within_s`."""
+"""The request's body, at most `max_body_bytes`."""
 
 Submission = Annotated[bytes, Depends(_submission)]
 """The body of a submission of events; at most `max_submissions` at a time, so that memory is bounded."""

@@ -14,6 +14,8 @@ __all__ = [
     "INCIDENT_ID",
     "KEY",
     "KEY_ID",
+    "MAINTENANCE",
+    "MAINTENANCE_ID",
     "REPORT",
     "REPORT_ID",
     "REPORT_REQUEST_ID",
@@ -27,6 +29,7 @@ REPORT_ID: Final = "3e0b3c35-95f7-4ef5-9f27-0d1a5c8f3f10"
 KEY_ID: Final = "0123456789ab"
 ANOMALY_ID: Final = "fd84ffeb-39a4-5459-93e5-d12c2ad78f20"
 REPORT_REQUEST_ID: Final = "2d3c1c0e-6f5e-4c6e-8d7a-0f7f0c1b8a33"
+MAINTENANCE_ID: Final = 1
 BACKFILL_ID: Final = "7b0fd1a4-4d5c-4c36-8a0a-6f1f6f0f9b22"
 
 
@@ -44,6 +47,14 @@ BACKFILL: Final[dict[str, Any]] = {"a month": {"table": "cost_daily", "from": "2
 REPORT: Final[dict[str, Any]] = {"a month": {"from": "2026-01-01", "to": "2026-01-31"}}
 KEY: Final[dict[str, Any]] = {
     "a dashboard's key for a year": {"role": "viewer", "label": "dashboards", "expires_in_days": 365}
+}
+MAINTENANCE: Final[dict[str, Any]] = {
+    "a night's move": {
+        "from": "2026-11-01T22:00:00Z",
+        "to": "2026-11-02T02:00:00Z",
+        "model": "gpt-4o",
+        "reason": "new cluster",
+    }
 }
 ROTATION: Final[dict[str, Any]] = {"an hour to change over": {"grace_minutes": 60}}
 TIMESERIES: Final[dict[str, Any]] = {

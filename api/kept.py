@@ -52,6 +52,7 @@ class KeptAnswers:
         self._gate = gate
         self._now_s = services.monotonic_s
         self._paths = frozenset(paths)
+        self._asking = 0
         self._kept: LRUCache[tuple[str, str, _Request], _Kept] = LRUCache(_MOST_BYTES, getsizeof=_bytes_of)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,13 +81,19 @@ class KeptAnswers:
             principal = await run_in_threadpool(self._gate.verified, presented)
         kept = None if principal is None else self._kept.get((principal.tenant, principal.role, request))
         now_s = self._now_s()
-        if kept is not None and now_s >= min(kept.ask_again_s, kept.believed_until_s):
-            kept.ask_again_s = now_s + KEPT_S / 2
-            scope = _asking_about(kept, scope, headers)
-        elif principal is not None and kept is not None and self._gate.may_ask(principal):
+        keeper = _Keeper(self, presented, request, kept, headers, send)
+        # one at a time while nobody has to wait for it: every thread at work delays all other answers
+        if kept is not None and now_s >= (kept.believed_until_s if self._asking else kept.ask_again_s):
+            self._asking += 1
+            try:
+                await self._app(_asking_about(kept, scope, headers), _again(first, receive), keeper)
+            finally:
+                self._asking -= 1
+            return
+        if principal is not None and kept is not None and self._gate.may_ask(principal):
             await _send_kept(kept, headers.get("if-none-match"), send)
             return
-        await self._app(scope, _again(first, receive), _Keeper(self, presented, request, kept, headers, send))
+        await self._app(scope, _again(first, receive), keeper)
 
     def keep(self, presented: str, request: _Request, headers: _RawHeaders, body: bytes, tag: str) -> None:
         """Keep what the app answered to who presented that, from now on believed."""

@@ -28,7 +28,7 @@ __all__ = ["Frame", "LiveHub", "Reader"]
 
 _AGAIN_S: Final = 1.0  # when the database was away
 _RECHECK_S: Final = 2.0  # a revoked key's streams end within five
-_SETTLE_EVERY: Final = 120  # polls, a minute
+_SETTLE_EVERY: Final = 120  # polls, half a minute
 _MOST_READ: Final = 1_000  # changes at once
 _log = logging.getLogger("lah.api")
 

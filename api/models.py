@@ -315,7 +315,10 @@ class IncidentStory(BaseModel):
     until: datetime
     where: IncidentWhere
     hurts: dict[str, list[str]] = Field(description="Services, models and teams.")
-    costs: dict[str, float | None] = Field(description="USD beyond the usual; of more and of dearer tokens.")
+    costs: dict[str, float | str | None] = Field(
+        description="USD beyond the usual in parts that add up: volume, retry, latency, model, prompt, answer, cache,"
+        " price (by the rollups alone volume and rate); and main_cause, what the most of it is for."
+    )
     next: list[str] = Field(description="What to look at, in order.")
 
 
@@ -418,9 +421,10 @@ class ForecastOutlook(BaseModel):
     to: datetime
     summed: list[SeriesSummed]
     trained_through: datetime = Field(description="The earliest of their origins.")
+    forecast_until: datetime = Field(description="How far the forecasts reach; before `to` where that is later.")
     already: float = Field(description="What there was before the first forecast bucket.")
     limit: float
-    probability: float = Field(description="That the limit is reached before `to`.")
+    probability: float = Field(description="That the limit is reached before `to` and `forecast_until`.")
     earliest: datetime | None = Field(description="The bucket by which one path in ten has reached it.")
     likely: datetime | None = Field(description="The bucket by which half of all paths have reached it.")
     total: ForecastTotal

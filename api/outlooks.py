@@ -4,16 +4,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
 import polars as pl
-from fastapi import Depends, FastAPI, Query
+from fastapi import Depends, FastAPI, Query, Response
 
 from api.access import Caller
-from api.lists import read_page
+from api.formats import Accepted, documented
+from api.lists import in_format, read_page
 from api.models import ForecastModel, ForecastOutlook, RangePage
 from api.parameters import ForecastModelFilter, OutlookFilter, within
 from api.problems import Problem
 from api.services import Services, services_of
+from lah_platform.forecasts.metrics import COSTS, FORECAST, VOLUMES, adds_up
 from lah_platform.forecasts.outlook import outlook
 from lah_platform.forecasts.what_if import factor_of
+from lah_platform.rollups.windows import window
 from lah_platform.stores import serving
 
 __all__ = ["add_routes"]
@@ -23,8 +26,12 @@ _FULL: Final = {"value", "lower", "upper", "lower_80", "upper_80"}
 
 
 def list_forecast_models(
-    caller: Caller, services: Annotated[Services, Depends(services_of)], asked: Annotated[ForecastModelFilter, Query()]
-) -> dict[str, Any]:
+    caller: Caller,
+    services: Annotated[Services, Depends(services_of)],
+    asked: Annotated[ForecastModelFilter, Query()],
+    kind: Accepted,
+    response: Response,
+) -> Any:
     """What forecasts made in the range were made of, their backtest, and how they came out; by default of a week."""
     span = within(asked, services.clock(), _RECENT, ahead=timedelta(seconds=1))
     page = read_page(
@@ -39,7 +46,8 @@ def list_forecast_models(
         model=asked.model,
         method=asked.method,
     )
-    return {"items": page.rows, "next_cursor": page.next_cursor, "from": span.from_, "to": span.to}
+    content = {"items": page.rows, "next_cursor": page.next_cursor, "from": span.from_, "to": span.to}
+    return in_format(kind, content, ForecastModel, response)
 
 
 def forecast_outlook(
@@ -53,6 +61,13 @@ def forecast_outlook(
     end = asked.to or _month(start + timedelta(days=32))
     if start >= end:
         raise Problem("invalid-parameter", "`from` is not before `to`", field="from")
+    if asked.kind == "sum" and asked.metric in FORECAST and not adds_up(asked.metric):
+        raise Problem(
+            "invalid-parameter",
+            f"{asked.metric} by {asked.window} does not add up over time",
+            field="kind",
+            advice="Use kind=value: the limit is reached by one bucket",
+        )
     of = {"metric": asked.metric, "tenant": caller.tenant, "model": asked.model, "series_id": asked.series_id}
     factor = factor_of(asked.metric, growth=asked.growth, price=asked.price)
     already = 0.0
@@ -64,13 +79,20 @@ def forecast_outlook(
                 f"There is no forecast of {asked.metric} by {asked.window} between `from` and `to`",
                 advice="`lah backfill forecasts` makes forecasts; series with fewer than three buckets get none",
             )
+        if asked.metric not in VOLUMES | COSTS and len({row["series_id"] for row in found}) > 1:
+            raise Problem(
+                "invalid-parameter",
+                f"{asked.metric} of several series does not add up",
+                field="series_id",
+                advice="Name one series by series_id, as in GET /api/v1/forecasts",
+            )
         first = min(row["target_start"] for row in found)
         if asked.kind == "sum" and first > start:
             counted = serving.row(connection, "amount_so_far", from_=start, to=first, **of)
             already = float(counted["amount"]) if counted else 0.0
     frame = pl.DataFrame(found, infer_schema_length=None).with_columns(pl.col(name) * factor for name in _FULL)
     seen = outlook(frame, asked.limit, is_cumulative=asked.kind == "sum", already=already)
-    reach = seen.reach
+    reach, bucket = seen.reach, window(asked.window)
     return {
         "metric": asked.metric,
         "window": asked.window,
@@ -78,6 +100,7 @@ def forecast_outlook(
         "to": end,
         "summed": frame.group_by("tenant").agg(series=pl.col("series_id").n_unique()).sort("tenant").to_dicts(),
         "trained_through": frame["trained_through"].min(),
+        "forecast_until": bucket.end(bucket.floor(seen.starts[-1])),
         "already": already,
         "limit": asked.limit,
         "probability": reach.probability,
@@ -103,6 +126,7 @@ def add_routes(app: FastAPI) -> None:
         methods=["GET"],
         tags=["signals"],
         response_model=RangePage[ForecastModel],
+        responses=documented(has_tag=False),
     )
     app.add_api_route(
         "/api/v1/forecasts/outlook", forecast_outlook, methods=["GET"], tags=["signals"], response_model=ForecastOutlook

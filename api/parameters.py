@@ -33,6 +33,7 @@ __all__ = [
     "LineageOf",
     "METRIC_NAMES",
     "MetricFilter",
+    "Note",
     "OutlookFilter",
     "Paging",
     "ReportFilter",
@@ -104,6 +105,7 @@ Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "
 Text = Annotated[
     str, Field(max_length=_MAX_TEXT_CHARS, json_schema_extra={"pattern": r"^[^\u0000]*$"}), AfterValidator(_storable)
 ]
+Note = Annotated[str, Field(max_length=1000, json_schema_extra={"pattern": r"^[^\u0000]*$"}), AfterValidator(_storable)]
 Tag = Annotated[
     str,
     Field(max_length=_MAX_TEXT_CHARS, json_schema_extra={"pattern": r"^[^\u0000]*:[^\u0000]*$"}),
@@ -253,7 +255,8 @@ class OutlookFilter(BaseModel):
     limit: float = Field(ge=0, description="The budget, or the rate limit.", examples=[1000])
     window: Literal["1h", "1d"] = Field("1d", description="Which forecasts: 48 hours or 31 days.")
     kind: Literal["sum", "value"] = Field(
-        "sum", description="`sum`: the running sum since `from` reaches it; `value`: one bucket does."
+        "sum",
+        description="`sum`: the running sum since `from` reaches it; `value`: one bucket does (rates and latencies).",
     )
     from_: Instant | None = Field(None, alias="from", description="Start of the budget; default: of this month.")
     to: Instant | None = Field(None, description="End of the budget; default: of the month of `from`.")

@@ -48,7 +48,7 @@ KINDS: Final = {
         Kind("not-found", 404, "There is no such thing", "Check the address against /docs"),
         Kind("method-not-allowed", 405, "This address does not take that method", "Use one of the methods in `Allow`"),
         Kind("not-acceptable", 406, "No such format is written here", "Send `Accept` with one of the types in /docs"),
-        Kind("too-slow", 408, "The body did not arrive in time", "Send smaller batches, or over a faster line"),
+        Kind("too-slow", 408, "The body came too slowly", "Send it again, in smaller batches over a slow line"),
         Kind("conflict", 409, "It is not in a state for that", "Ask how it stands, and decide anew"),
         Kind("too-large", 413, "The body is too large", "Send smaller batches"),
         Kind("invalid-parameter", 422, "A parameter is not usable", "Correct the field named and send it again"),

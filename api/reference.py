@@ -108,7 +108,7 @@ def _curl(operation: Mapping[str, Any], method: str, address: str) -> str:
         if not examples:
             continue
         if parameter["in"] == "path":
-            address = address.replace(f"{{{parameter['name']}}}", examples[0])
+            address = address.replace(f"{{{parameter['name']}}}", str(examples[0]))
         elif parameter["in"] == "query":
             query.append(f"{parameter['name']}={examples[0]}")
     words = ["curl"]

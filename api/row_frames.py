@@ -3,7 +3,7 @@
 Belongs here: from models to columns. Which rows, and in which format, is the routes' and `api/formats.py`'s.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from types import NoneType
@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 import polars as pl
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 __all__ = ["frame_of"]
 
@@ -53,12 +53,20 @@ def _column(values: Sequence[Any], annotation: Any) -> pl.Series:
     dtype = _TYPES.get(_required(annotation))
     if dtype is not None and dtype != pl.String:
         return pl.Series(values, dtype=dtype)
-    as_text = _json if dtype is None else str
+    as_text = _as_json(annotation) if dtype is None else str
     return pl.Series([None if each is None else as_text(each) for each in values], dtype=pl.String)
 
 
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
+def _as_json(annotation: Any) -> Callable[[Any], str]:
+    """Lists as the JSON answer writes them, times in them with Z; objects as they are, or as they were sent."""
+    adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+
+    def text(value: Any) -> str:
+        if not isinstance(value, list):
+            return msgspec.json.encode(value).decode()
+        return adapter.dump_json(adapter.validate_python(value), by_alias=True).decode()
+
+    return text
 
 
 def _required(annotation: Any) -> Any:

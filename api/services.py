@@ -24,9 +24,9 @@ class Services:
 
     `broker_fault` says what is wrong with the broker, None when it answers; unset when there is no broker.
     `clock` gives UTC, `monotonic_s` seconds that only grow. At most `max_submissions` bodies of `max_body_bytes` are
-    in memory at a time, each sent within `body_within_s`. Of live streams so many are open in a process, and so many
-    of one credential; so many messages wait for a reader, and after `heartbeat_s` a silent one hears where it is; the
-    database is asked every `live_poll_s`.
+    in memory at a time, and each has `max_body_s` to arrive. Of live streams so many are open in a process, and so many
+    of one credential; so many messages wait for a reader, and after `heartbeat_s` a silent one hears where it is. The
+    database is asked what is new every `live_poll_s`.
     """
 
     pool: ConnectionPool
@@ -38,12 +38,12 @@ class Services:
     broker_fault: Callable[[], str | None] | None = None
     takes_demo_keys: bool = False
     max_body_bytes: int = 8 * 1024 * 1024
+    max_body_s: float = 30.0
     max_batch_items: int = 10_000
     max_submissions: int = 8
-    body_within_s: float = 30.0
     max_streams: int = 200
     max_streams_per_credential: int = 10
-    max_waiting_messages: int = 10_000
+    max_waiting_messages: int = 5_000
     heartbeat_s: float = 15.0
     live_poll_s: float = 0.2
 

@@ -4,14 +4,15 @@ from datetime import timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import Depends, FastAPI, Path, Query
+from fastapi import Depends, FastAPI, Path, Query, Response
 
-from api import outlooks
+from api import maintenance, outlooks
 from api.access import Caller
 from api.examples import ANOMALY_ID, INCIDENT_ID
-from api.lists import read_page
+from api.formats import Accepted, documented
+from api.lists import in_format, read_page
 from api.models import Anomaly, Correlation, Dismissal, Forecast, Incident, IncidentDetail, RangePage
-from api.parameters import AnomalyFilter, CorrelationFilter, ForecastFilter, IncidentFilter, Text, within
+from api.parameters import AnomalyFilter, CorrelationFilter, ForecastFilter, IncidentFilter, Note, within
 from api.problems import Problem
 from api.services import Services, services_of
 from lah_platform.forecasts.what_if import factor_of
@@ -26,8 +27,12 @@ _HORIZON: Final = timedelta(days=31)
 
 
 def list_anomalies(
-    caller: Caller, services: Annotated[Services, Depends(services_of)], asked: Annotated[AnomalyFilter, Query()]
-) -> dict[str, Any]:
+    caller: Caller,
+    services: Annotated[Services, Depends(services_of)],
+    asked: Annotated[AnomalyFilter, Query()],
+    kind: Accepted,
+    response: Response,
+) -> Any:
     """Anomalies that started in the range, newest first; the last 30 days by default."""
     span = within(asked, services.clock(), _LOOKBACK)
     page = read_page(
@@ -43,14 +48,15 @@ def list_anomalies(
         anomaly_type=asked.type,
         impact=asked.impacts,
     )
-    return {"items": page.rows, "next_cursor": page.next_cursor, "from": span.from_, "to": span.to}
+    content = {"items": page.rows, "next_cursor": page.next_cursor, "from": span.from_, "to": span.to}
+    return in_format(kind, content, Anomaly, response)
 
 
 def dismiss_anomaly(
     caller: Caller,
     services: Annotated[Services, Depends(services_of)],
     anomaly_id: Annotated[UUID, Path(description="The anomaly's id.", examples=[ANOMALY_ID])],
-    note: Annotated[Text, Query(description="Why it was nothing.", examples=["load test"])] = "",
+    note: Annotated[Note, Query(description="Why it was nothing.", examples=["load test"])] = "",
 ) -> dict[str, Any]:
     """Say that an anomaly was nothing: the next of its series, metric and type score half, unless far greater.
 
@@ -64,8 +70,12 @@ def dismiss_anomaly(
 
 
 def list_correlations(
-    caller: Caller, services: Annotated[Services, Depends(services_of)], asked: Annotated[CorrelationFilter, Query()]
-) -> dict[str, Any]:
+    caller: Caller,
+    services: Annotated[Services, Depends(services_of)],
+    asked: Annotated[CorrelationFilter, Query()],
+    kind: Accepted,
+    response: Response,
+) -> Any:
     """Correlations that started in the range, with their members, newest first; the last 30 days by default."""
     span = within(asked, services.clock(), _LOOKBACK)
     page = read_page(
@@ -79,12 +89,17 @@ def list_correlations(
         min_strength=asked.min_strength,
         min_confidence=asked.min_confidence,
     )
-    return {"items": page.rows, "next_cursor": page.next_cursor, "from": span.from_, "to": span.to}
+    content = {"items": page.rows, "next_cursor": page.next_cursor, "from": span.from_, "to": span.to}
+    return in_format(kind, content, Correlation, response)
 
 
 def list_incidents(
-    caller: Caller, services: Annotated[Services, Depends(services_of)], asked: Annotated[IncidentFilter, Query()]
-) -> dict[str, Any]:
+    caller: Caller,
+    services: Annotated[Services, Depends(services_of)],
+    asked: Annotated[IncidentFilter, Query()],
+    kind: Accepted,
+    response: Response,
+) -> Any:
     """Incidents that started in the range, newest first, in a line each; the last 30 days by default."""
     span = within(asked, services.clock(), _LOOKBACK)
     page = read_page(
@@ -97,7 +112,8 @@ def list_incidents(
         severity=asked.severities,
         is_open=asked.is_open,
     )
-    return {"items": page.rows, "next_cursor": page.next_cursor, "from": span.from_, "to": span.to}
+    content = {"items": page.rows, "next_cursor": page.next_cursor, "from": span.from_, "to": span.to}
+    return in_format(kind, content, Incident, response)
 
 
 def get_incident(
@@ -114,8 +130,12 @@ def get_incident(
 
 
 def list_forecasts(
-    caller: Caller, services: Annotated[Services, Depends(services_of)], asked: Annotated[ForecastFilter, Query()]
-) -> dict[str, Any]:
+    caller: Caller,
+    services: Annotated[Services, Depends(services_of)],
+    asked: Annotated[ForecastFilter, Query()],
+    kind: Accepted,
+    response: Response,
+) -> Any:
     """Forecasts for windows that start in the range, earliest first; by default from yesterday to in a month.
 
     Of every series and window the latest forecast, unless all are asked for.
@@ -138,13 +158,19 @@ def list_forecasts(
         factor = factor_of(each["metric"], growth=asked.growth, price=asked.price)
         for amount in ("value", "lower", "upper", "lower_80", "upper_80"):
             each[amount] = None if each[amount] is None else each[amount] * factor
-    return {"items": page.rows, "next_cursor": page.next_cursor, "from": span.from_, "to": span.to}
+    content = {"items": page.rows, "next_cursor": page.next_cursor, "from": span.from_, "to": span.to}
+    return in_format(kind, content, Forecast, response)
 
 
 def add_routes(app: FastAPI) -> None:
     """Anomalies, correlations, incidents and forecasts."""
     app.add_api_route(
-        "/api/v1/anomalies", list_anomalies, methods=["GET"], tags=["signals"], response_model=RangePage[Anomaly]
+        "/api/v1/anomalies",
+        list_anomalies,
+        methods=["GET"],
+        tags=["signals"],
+        response_model=RangePage[Anomaly],
+        responses=documented(has_tag=False),
     )
     app.add_api_route(
         "/api/v1/anomalies/{anomaly_id}/dismiss",
@@ -159,9 +185,15 @@ def add_routes(app: FastAPI) -> None:
         methods=["GET"],
         tags=["signals"],
         response_model=RangePage[Correlation],
+        responses=documented(has_tag=False),
     )
     app.add_api_route(
-        "/api/v1/incidents", list_incidents, methods=["GET"], tags=["signals"], response_model=RangePage[Incident]
+        "/api/v1/incidents",
+        list_incidents,
+        methods=["GET"],
+        tags=["signals"],
+        response_model=RangePage[Incident],
+        responses=documented(has_tag=False),
     )
     app.add_api_route(
         "/api/v1/incidents/{incident_id}",
@@ -171,6 +203,12 @@ def add_routes(app: FastAPI) -> None:
         response_model=IncidentDetail,
     )
     app.add_api_route(
-        "/api/v1/forecasts", list_forecasts, methods=["GET"], tags=["signals"], response_model=RangePage[Forecast]
+        "/api/v1/forecasts",
+        list_forecasts,
+        methods=["GET"],
+        tags=["signals"],
+        response_model=RangePage[Forecast],
+        responses=documented(has_tag=False),
     )
+    maintenance.add_routes(app)
     outlooks.add_routes(app)

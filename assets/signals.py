@@ -1,16 +1,19 @@
 """Signals on the hourly rollups: anomalies, forecasts, correlations. What they mean is in their rooms."""
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 import dagster as dg
 import polars as pl
 from pydantic import Field
 
+from assets.gravest import gravest
+from assets.hourly_anomalies import HISTORY, judge_days
 from assets.partitions import DAILY, days_of, period_of
 from assets.resources import Hub
 from assets.tables import table_spec
-from lah_platform.anomalies.config import DEFAULT
 from lah_platform.anomalies.detect import detect
 from lah_platform.anomalies.feedback import lowered, outside_maintenance, told_once
 from lah_platform.correlations.correlate import correlate
@@ -20,12 +23,12 @@ from lah_platform.rollups.windows import window
 from lah_platform.stores import anomaly_feedback, signals
 from lah_platform.stores import incidents as stored_incidents
 from lah_platform.stores.cold_events import refuse_cold_days
+from lah_platform.stores.points import read_points
 
 __all__ = ["MEASURES", "anomalies", "correlations", "forecasts", "incidents"]
 
 _WINDOW = "1h"
 _STEP = timedelta(hours=1)
-_HISTORY = timedelta(days=28)  # four weeks: enough for the hour of week
 _EVIDENCE = timedelta(days=14)  # what correlations look back on: rates from a day would be guesses
 _LONGEST_EPISODE = timedelta(days=7)  # so much after the period is read, so that its last episodes are whole
 _DAY = timedelta(days=1)
@@ -48,15 +51,6 @@ MEASURES = {
     "total_tokens": "sum",
     "cost_usd": "sum",
 }
-_FORECAST = {
-    "events": "count",
-    "requests_per_second": "avg",
-    "total_tokens": "sum",
-    "cost_usd": "sum",
-    "failed_requests": "sum",
-    "latency_ms": "p95",
-}
-_ADDITIVE = ("sum", "count")
 
 _SIGNAL = {"group": "signals"}
 _ANOMALIES = table_spec(
@@ -76,7 +70,7 @@ _FORECASTS = table_spec(
 _CORRELATIONS = table_spec(
     "correlations",
     "Eight types of correlation between events, anomalies and series, with roles, strength and confidence.",
-    deps=["events", "rollup_1h", "anomalies"],
+    deps=["events", "rollup_1m", "rollup_1h", "anomalies"],
     partitions_def=DAILY,
     **_SIGNAL,
 )
@@ -97,7 +91,7 @@ def _complete_until(end: datetime, window_name: str = _WINDOW) -> datetime:
 
 @dg.multi_asset(name="compute_anomalies", specs=[_ANOMALIES], backfill_policy=dg.BackfillPolicy.single_run())
 def anomalies(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Detect on the run's days with four weeks of history before them, and replace the episodes that touch them.
+    """Judge the run's days, going on from what is remembered of each series, and replace the episodes that touch them.
 
     The last of the days is judged by the minute too; what its hours show is not told again.
     """
@@ -105,21 +99,19 @@ def anomalies(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeResu
     until, started = _complete_until(end + _LONGEST_EPISODE), time.monotonic()
     last_day = max(start, end - timedelta(days=1))
     with hub.connection() as connection:
-        points = _points(connection, MEASURES, start - _HISTORY, until, with_histograms=True)
-        found = detect(points, window=_WINDOW, step=_STEP, until=until)
+        hours = judge_days(connection, MEASURES, start, end, after=until)
         minutes, left_out = _minutes(connection, last_day, end)
         narrow = detect(minutes, window=_MINUTE, step=timedelta(minutes=1), until=_complete_until(end, _MINUTE))
-        owners = points.select("series_id", "tenant", "model")
-        told = _heeding(connection, told_once(found, narrow), owners, end)
+        owners = signals.read_owners(connection, hours.series_ids)
+        told = _heeding(connection, told_once(hours.found, narrow), owners, end)
         now, rows = datetime.now(UTC), 0
         for name, since in ((_WINDOW, start), (_MINUTE, last_day)):
             of_window = told.filter(pl.col("window_name") == name)
             rows += signals.write_anomalies(
                 connection, of_window, period_from=since, period_to=end, window=name, detected_at=now
             )
-    known = points.group_by("series_id", "metric").len()
-    new = known.filter(pl.col("len") <= DEFAULT.min_history).height
-    return _result(rows, until, started, series=known.height, learning=new, minute_points_left_out=left_out)
+    figures = {"series": hours.judged, "learning": hours.learning, "judged_anew": hours.judged_anew}
+    return _result(rows, until, started, minute_points_left_out=left_out, gravest=gravest(told), **figures)
 
 
 def _minutes(connection: signals.Connection, start: datetime, end: datetime) -> tuple[pl.DataFrame, int]:
@@ -132,6 +124,14 @@ def _minutes(connection: signals.Connection, start: datetime, end: datetime) -> 
     kept = dense.filter(pl.col("len").cum_sum() <= _MINUTE_POINTS)
     left_out = int(dense.select(pl.col("len").sum()).item()) - int(kept.select(pl.col("len").sum()).item())
     return points.join(kept, on=["series_id", "metric"], how="semi"), left_out
+
+
+def _minutes_of(
+    connection: signals.Connection, series_ids: Sequence[int], metrics: Sequence[str], start: datetime, end: datetime
+) -> pl.DataFrame:
+    """Points by the minute of some series, as correlations ask for them."""
+    measures = {metric: MEASURES[metric] for metric in metrics}
+    return _points(connection, measures, start, end, window_name=_MINUTE, series_ids=series_ids)
 
 
 def _heeding(connection: signals.Connection, found: pl.DataFrame, owners: pl.DataFrame, end: datetime) -> pl.DataFrame:
@@ -155,7 +155,9 @@ def correlations(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeR
             CorrelationInputs(
                 events=signals.read_linked_events(connection, start - _EVIDENCE, end),
                 anomalies=signals.read_anomalies(connection, start - _EVIDENCE, end),
-                points=_points(connection, MEASURES, start - _HISTORY, until),
+                points=_points(connection, MEASURES, start - HISTORY, until),
+                minutes=partial(_minutes_of, connection),
+                usage=partial(signals.read_usage, connection),
                 covered_from=start - _EVIDENCE,
                 covered_to=end,
             )
@@ -173,7 +175,7 @@ def incidents(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeResu
     until, started = _complete_until(end), time.monotonic()
     with hub.connection() as connection:
         refuse_cold_days(connection, start.date(), days_of(context)[1], what="incidents")
-        inputs = stored_incidents.read_incident_inputs(connection, start - _LONGEST_EPISODE, end, until)
+        inputs = stored_incidents.read_incident_inputs(connection, start - _LONGEST_EPISODE, end, until, start)
         rows = stored_incidents.write_incidents(
             connection, tell_incidents(inputs), period_from=start, period_to=end, detected_at=datetime.now(UTC)
         )
@@ -183,11 +185,15 @@ def incidents(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeResu
 class ForecastConfig(dg.Config):
     """How many series a run forecasts: the largest of each metric; the metadata says how many were left out.
 
-    holidays: UTC days such as 2026-12-25 that are unlike their weekday, past ones too.
+    holidays: UTC days such as 2026-12-25 that are unlike their weekday, past ones too. lstm: train one network over all
+    series of a metric and use it where it is better; needs the extra of that name. processes: how many at most, one a
+    core, each with 200 MB.
     """
 
     series_per_metric: int = 1000
     holidays: list[str] = Field(default_factory=list)
+    lstm: bool = False
+    processes: int = 2
 
 
 @dg.multi_asset(name="compute_forecasts", specs=[_FORECASTS])
@@ -195,19 +201,19 @@ def forecasts(context: dg.AssetExecutionContext, config: ForecastConfig, hub: Hu
     """Forecast hours and days from everything up to the last whole one, and judge what was forecast before."""
     from lah_platform.forecasts.forecast import forecast_with_reasons
     from lah_platform.forecasts.judged import judged
-    from lah_platform.forecasts.series import Gap
+    from lah_platform.forecasts.lstm import network_of
+    from lah_platform.forecasts.metrics import FORECAST, gap_of
+    from lah_platform.forecasts.processes import over_cores
 
     now, started = datetime.now(UTC), time.monotonic()
     holidays = [date.fromisoformat(day) for day in config.holidays]
     rows = left_out = compared = 0
-    with hub.connection() as connection:
+    with hub.connection() as connection, over_cores(config.processes) as over:
         for name, (step, horizon, history) in _FORECAST_WINDOWS.items():
             until = window(name).floor(now)
-            for metric, measure in _FORECAST.items():
-                gap: Gap = "zero" if measure in _ADDITIVE else "interpolate"
-                points = signals.read_points(
-                    connection, name, measure, [metric], until - history, until, with_histograms=False
-                )
+            for metric, measure in FORECAST.items():
+                gap = gap_of(measure)
+                points = read_points(connection, name, measure, [metric], until - history, until, with_histograms=False)
                 since = until - 2 * horizon * step
                 earlier = signals.read_unjudged_forecasts(connection, name, [metric], since, until)
                 came_out = judged(earlier, points, until=until, gap=gap)
@@ -215,12 +221,15 @@ def forecasts(context: dg.AssetExecutionContext, config: ForecastConfig, hub: Hu
                 sizes = points.group_by("series_id").agg(pl.len()).sort("len", "series_id", descending=[True, False])
                 chosen = sizes.head(config.series_per_metric).get_column("series_id").implode()
                 left_out += max(0, sizes.height - config.series_per_metric)
+                points = points.filter(pl.col("series_id").is_in(chosen))
                 made = forecast_with_reasons(
-                    points.filter(pl.col("series_id").is_in(chosen)),
+                    points,
                     step=step,
                     horizon=horizon,
                     gap=gap,
+                    contenders=network_of(points, step=step, horizon=horizon, gap=gap) if config.lstm else {},
                     holidays=holidays,
+                    over=map if config.lstm else over,  # a network stays in its process
                 )
                 for reason in made.not_fitted.iter_rows(named=True):
                     context.log.debug("no forecast of series %(series_id)s %(metric)s: %(reason)s", reason)
@@ -236,18 +245,28 @@ def _points(
     *,
     with_histograms: bool = False,
     window_name: str = _WINDOW,
+    series_ids: Sequence[int] | None = None,
 ) -> pl.DataFrame:
     by_measure: dict[str, list[str]] = {}
     for metric, measure in measures.items():
         by_measure.setdefault(measure, []).append(metric)
     return pl.concat(
         [
-            signals.read_points(connection, window_name, measure, names, start, end, with_histograms=with_histograms)
+            read_points(
+                connection,
+                window_name,
+                measure,
+                names,
+                start,
+                end,
+                with_histograms=with_histograms,
+                series_ids=series_ids,
+            )
             for measure, names in by_measure.items()
         ]
     )
 
 
-def _result(rows: int, until: datetime, started: float, **more: int | str) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def _result(rows: int, until: datetime, started: float, **more: int | str | dg.MetadataValue) -> dg.MaterializeResult:  # type: ignore[type-arg]
     figures = {"dagster/row_count": rows, "seconds": round(time.monotonic() - started, 3)}
     return dg.MaterializeResult(metadata={**figures, "watermark": until.isoformat(), **more})

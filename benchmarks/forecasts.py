@@ -20,7 +20,8 @@ from benchmarks.forecasts_peers import PEERS, PeerMissing, by_peers
 from benchmarks.forecasts_scores import Made, Scores, score
 from benchmarks.report import machine, progress
 from lah_platform.forecasts.intervals import naive_bounds
-from lah_platform.forecasts.members import MEMBERS, NotFitted
+from lah_platform.forecasts.lstm import ExtraMissing, lstm
+from lah_platform.forecasts.members import MEMBERS, Member, NotFitted
 from lah_platform.forecasts.one_series import LEVELS, forecast_values
 from lah_platform.forecasts.state_space import arima, exponential_smoothing
 from lah_platform.settings import settings
@@ -35,11 +36,12 @@ _STATSMODELS = {"statsmodels_ets": exponential_smoothing, "statsmodels_arima": a
 _Forecaster = Callable[[Task], Made]
 
 
-def _lah(seasons: tuple[int, ...]) -> _Forecaster:
+def _lah(seasons: tuple[int, ...], contenders: dict[str, Member] | None = None) -> _Forecaster:
     def made(task: Task) -> Made:
         started = time.perf_counter()
         try:
-            found = forecast_values(task.past, np.ones(len(task.past), dtype=bool), len(task.actual), seasons)
+            observed = np.ones(len(task.past), dtype=bool)
+            found = forecast_values(task.past, observed, len(task.actual), seasons, contenders=contenders)
         except NotFitted:
             return Made(_last(task), seconds=time.perf_counter() - started)
         seconds = time.perf_counter() - started
@@ -91,11 +93,32 @@ def _within(tasks: Sequence[Task], method: _Forecaster, seconds: float, seed: in
     return made
 
 
-def _run(tasks: list[Task], seasons: tuple[int, ...], chosen: argparse.Namespace) -> dict[str, list[Made | None]]:
-    made: dict[str, list[Made | None]] = {}
+def _with_lstm(tasks: Sequence[Task], seasons: tuple[int, ...]) -> dict[str, _Forecaster]:
+    """A network trained on the pasts of all tasks, alone, and ours with it; for one task a series only."""
+    started = time.monotonic()
+    member = lstm([task.past for task in tasks], max(len(task.actual) for task in tasks), seasons)
+    progress(f"lstm: trained in {time.monotonic() - started:.1f} s")
+    return {"lstm": _single(member, seasons), "lah_with_lstm": _lah(seasons, {"lstm": member})}
+
+
+def methods_of(seasons: tuple[int, ...]) -> dict[str, _Forecaster]:
+    """Ours, the seasonal naive methods and every member alone, each from a task's past to a forecast."""
     naive = {f"seasonal_naive_{m}": _naive(m) for m in seasons[:2]}
     members = {name: _single(member, seasons) for name, member in MEMBERS.items() if "naive" not in name}
-    for name, method in {"lah": _lah(seasons), **naive, **members}.items():
+    return {"lah": _lah(seasons), **naive, **members}
+
+
+def _run(tasks: list[Task], seasons: tuple[int, ...], chosen: argparse.Namespace) -> dict[str, list[Made | None]]:
+    made: dict[str, list[Made | None]] = {}
+    methods = methods_of(seasons)
+    if chosen.lstm and len({task.series_id for task in tasks}) == len(tasks):
+        try:
+            methods |= _with_lstm(tasks, seasons)
+        except (ExtraMissing, NotFitted) as error:
+            progress(f"skipped lstm: {error}")
+    elif chosen.lstm:
+        progress("skipped lstm: with several origins a network would be trained on what another origin is judged by")
+    for name, method in methods.items():
         started = time.monotonic()
         made[name] = [method(task) for task in tasks]
         progress(f"{name}: {len(tasks)} forecasts in {time.monotonic() - started:.1f} s")
@@ -108,7 +131,7 @@ def _run(tasks: list[Task], seasons: tuple[int, ...], chosen: argparse.Namespace
         return made
     try:
         peers = PEERS + (("auto_arima",) if chosen.auto_arima else ())
-        seconds = 1e9 if chosen.full else 8.0 if chosen.quick else _PEER_SECONDS
+        seconds = 1e9 if chosen.full else 8.0 if chosen.quick else chosen.peer_seconds
         made |= by_peers(tasks, peers, seasons, seconds=seconds, may_install=not chosen.quick, seed=_SEED)
     except PeerMissing as error:
         progress(f"skipped {', '.join(PEERS)}: {error}")
@@ -168,6 +191,10 @@ def _options() -> argparse.Namespace:
         "--origins", type=int, default=7, help="forecasts a series, where there is no split (default 7)"
     )
     parser.add_argument("--auto-arima", action="store_true", help="statsforecast's AutoARIMA too: 37 s a forecast")
+    parser.add_argument(
+        "--peer-seconds", type=float, default=_PEER_SECONDS, help=f"for all peers (default {_PEER_SECONDS:.0f})"
+    )
+    parser.add_argument("--lstm", action="store_true", help="ours with the extra lstm too, where it is installed")
     parser.add_argument("--no-peers", action="store_true", help="without statsforecast and Prophet")
     chosen = parser.parse_args()
     chosen.seasons = tuple(sorted(int(m) for m in chosen.season.split(",")))

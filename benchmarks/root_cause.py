@@ -17,8 +17,15 @@ from pathlib import Path
 from benchmarks.report import machine, progress, seconds_of
 from benchmarks.root_cause_baselines import METHODS, WITHOUT_GRAPH
 from benchmarks.root_cause_data import Case, Recordings, nezha_cases, petshop_cases, petshop_normal
-from benchmarks.root_cause_links import false_links, link_scores, seconds_of_size
-from benchmarks.root_cause_planted import planted_cases
+from benchmarks.root_cause_links import (
+    false_links,
+    false_minute_links,
+    link_scores,
+    minute_link_scores,
+    seconds_of_size,
+)
+from benchmarks.root_cause_planted import ENTRANCE, planted_cases
+from benchmarks.root_cause_robust import elsewhere_cases, varied_cases
 from lah_platform.root_cause import rank_root_causes
 
 __all__: list[str] = []
@@ -79,7 +86,11 @@ def _petshop(cases: Sequence[Case]) -> Scores:
 def _planted(recordings: dict[str, Recordings], per_node: int) -> Scores:
     plain = planted_cases(recordings, per_node)
     masked = planted_cases(recordings, per_node, is_masked=True)
-    return _scored("planted", plain) | _scored("planted_masked", masked)
+    scores = _scored("planted", plain) | _scored("planted_masked", masked)
+    varied = varied_cases(planted_cases(recordings, 1), recordings)
+    for name, cases in (varied | {"something else hurts": elsewhere_cases(recordings, ENTRANCE)}).items():
+        scores |= _scored(f"planted, {name}", cases, {"lah": _with_graph, "lah_no_graph": _without_graph})
+    return scores
 
 
 def _links(is_quick: bool) -> Scores:
@@ -91,10 +102,16 @@ def _links(is_quick: bool) -> Scores:
         each = link_scores(runs, is_confounded=is_confounded)
         scores[name] = {"precision": each.precision, "recall": each.recall}
         print(f"  {name:<28} {each.precision:16.3f} {each.recall:16.3f}")
+    for seconds in (120, 600, 1800):
+        each = minute_link_scores(runs, seconds)
+        name = f"links_lead_{seconds}_s"
+        scores[name] = {"precision": each.precision, "recall": each.recall}
+        print(f"  {name:<28} {each.precision:16.3f} {each.recall:16.3f}")
     print("  independent series: share of runs with a false link, of pairs linked falsely")
-    for law, (share, pairs) in false_links(runs).items():
-        scores[f"links_independent_{law.replace(' ', '_')}"] = {"false_runs": share, "false_pairs": pairs}
-        print(f"  {law:<28} {share:16.3f} {pairs:16.5f}")
+    for step, found in (("hours", false_links(runs)), ("minutes", false_minute_links(runs))):
+        for law, (share, pairs) in found.items():
+            scores[f"links_independent_{step}_{law.replace(' ', '_')}"] = {"false_runs": share, "false_pairs": pairs}
+            print(f"  {step + ', ' + law:<28} {share:16.3f} {pairs:16.5f}")
     scores["links_seconds"] = {}
     for size in (500, 1000, 2000):
         progress(f"links among {size} series")
@@ -103,12 +120,12 @@ def _links(is_quick: bool) -> Scores:
     return scores
 
 
-def _scored(title: str, cases: Sequence[Case]) -> Scores:
+def _scored(title: str, cases: Sequence[Case], methods: Mapping[str, Method] = _ALL) -> Scores:
     if not cases:
         return {}
     print(f"\n{title}: {len(cases)} cases          top-1  (95 %)         top-3  (95 %)       ms a case")
     scores: Scores = {}
-    for name, method in _ALL.items():
+    for name, method in methods.items():
         progress(f"{title}: {name}")
         ranks: list[int] = []
 

@@ -16,11 +16,11 @@ from lah_platform.root_cause import Target
 from lah_platform.root_cause.model import Symptom, Telemetry, telemetry
 from lah_platform.root_cause.paths import callees_of, heaviest_paths
 
-__all__ = ["planted_cases"]
+__all__ = ["ENTRANCE", "planted_cases", "planted_window", "share_upward"]
 
 Floats = NDArray[np.float64]
 _STEPS, _FAULTY = 5, (2, 3)  # as in the recorded issues: five steps, of which the fault lasts two
-_TARGET = "PetSite"
+ENTRANCE = "PetSite"
 _SYMPTOMS: tuple[Symptom, ...] = ("latency", "failures")
 
 
@@ -37,21 +37,38 @@ def planted_cases(
     for traffic, recording in recordings.items():
         usual = telemetry(recording.normal)
         callees = callees_of(recording.calls, usual.nodes)
-        reached = heaviest_paths(callees, {}, _TARGET)
+        reached = heaviest_paths(callees, {}, ENTRANCE)
         for node in usual.nodes:
             row = usual.nodes.index(node)
             is_busy = np.nanmedian(usual.requests[row]) >= 10 and np.isnan(usual.latency[row]).mean() < 0.1
-            if node == _TARGET or node not in reached or not is_busy:
+            if node == ENTRANCE or node not in reached or not is_busy:
                 continue
             for symptom in _SYMPTOMS:
                 for repeat in range(per_node):
                     size = _size(usual, node, symptom, generator)
                     if size is None:
                         continue
-                    window = _planted(usual, callees, node, symptom, size, is_masked, generator)
-                    target = Target(_TARGET, symptom)
+                    window = _planted(usual, callees, node, symptom, size, is_masked=is_masked, generator=generator)
+                    target = Target(ENTRANCE, symptom)
                     cases.append(Case(f"{traffic}/{node}/{symptom}/{repeat}", window, recording, target, node))
     return cases
+
+
+def planted_window(
+    usual: Telemetry,
+    callees: dict[str, tuple[str, ...]],
+    node: str,
+    symptom: Symptom,
+    size: float,
+    generator: np.random.Generator,
+) -> pl.DataFrame:
+    """A window of normal operation with a fault of `size` seconds, or failures, per step at the node."""
+    return _planted(usual, callees, node, symptom, size, is_masked=False, generator=generator)
+
+
+def share_upward(usual: Telemetry, callees: dict[str, tuple[str, ...]], node: str) -> dict[str, float]:
+    """What about arrives of one second at the node at each of its callers."""
+    return _upward(usual, callees, node, 1.0, np.random.default_rng(0))
 
 
 def _planted(
@@ -60,6 +77,7 @@ def _planted(
     node: str,
     symptom: Symptom,
     size: float,
+    *,
     is_masked: bool,
     generator: np.random.Generator,
 ) -> pl.DataFrame:
@@ -87,7 +105,7 @@ def _planted(
 def _size(usual: Telemetry, node: str, symptom: Symptom, generator: np.random.Generator) -> float | None:
     """Seconds, or failures, per step: what makes the entrance worth an alarm, a sixth to a doubling of its latency or
     1.5 to 10 % of it failing; None where so many requests cannot fail, there being too few."""
-    row, entrance = usual.nodes.index(node), usual.nodes.index(_TARGET)
+    row, entrance = usual.nodes.index(node), usual.nodes.index(ENTRANCE)
     share = float(np.exp(generator.uniform(np.log(0.15), np.log(1.0))))
     requests = np.nanmedian(usual.requests[entrance])
     if symptom == "latency":

@@ -12,6 +12,9 @@ from types import MappingProxyType
 
 from lah_platform.anomalies.surprise import MOST, Memory
 
+# Sums over a bucket's events, and the one that only counts them
+TOTALS = frozenset({"events", "total_tokens", "cost_usd", "failed_requests"})
+COUNTS = frozenset({"events"})
 # The smallest difference that means something, per metric. It keeps a scale from collapsing to nothing on a
 # flat series, and is where a histogram stops telling a value from zero.
 UNITS: Mapping[str, float] = MappingProxyType(
@@ -49,6 +52,10 @@ class DetectorConfig:
     distribution_enter: float = 7.0
     """As `enter`, for distances between histograms: they are skewed to the right even when nothing happens."""
     distribution_exit: float = 4.5
+    evidence: float = 2.0
+    """A bucket of n events that come by chance weighs n / (n + this): one request alone opens no episode, six hold
+    three quarters of what many would. The ratio of the variances of single events and of levels. Of what comes like
+    clockwork less is asked."""
     max_gap: int = 2
     """Quiet or missing buckets that do not end an episode."""
     relative_floor: float = 0.02
@@ -74,8 +81,8 @@ class DetectorConfig:
             raise ValueError(
                 f"surprise must lie between 0 and {MOST:.1f}, fading and outside_phase must not be negative"
             )
-        if self.max_gap < 0 or self.relative_floor <= 0 or self.min_bucket_count < 1:
-            raise ValueError("max_gap must be >= 0, relative_floor > 0 and min_bucket_count >= 1")
+        if self.max_gap < 0 or self.relative_floor <= 0 or self.min_bucket_count < 1 or self.evidence < 0:
+            raise ValueError("max_gap and evidence must be >= 0, relative_floor > 0 and min_bucket_count >= 1")
         if not (2 < self.min_day_cycles <= self.day_cycles and 2 <= self.min_week_cycles <= self.week_cycles):
             raise ValueError("min_day_cycles must lie in 3..day_cycles and min_week_cycles in 2..week_cycles")
 

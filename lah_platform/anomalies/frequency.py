@@ -14,6 +14,7 @@ from lah_platform.anomalies.config import DetectorConfig
 from lah_platform.anomalies.phase import DAY_US, phase_reference, slot_means
 from lah_platform.anomalies.rolling import Bools, Floats, Ints, smaller_agreeing
 
+_HAIR = 1.0 - 1e-6  # sums of fewer terms round otherwise
 _TINY = 1e-300  # tail probabilities underflow below; 37 standard deviations are enough for any verdict
 
 
@@ -52,34 +53,80 @@ def frequency_deviation(
     without phase.
     """
     grid, rows_before = filled_grid(bucket, until, config.history)
-    count = np.zeros(len(grid))
-    count[np.searchsorted(grid, bucket)] = row_counts
+    count, phase_rate = _counted(bucket, row_counts, grid, slot_of, config, 0)
     judged = rows_before >= config.min_history
-    phase_rate = np.full(len(grid), np.nan)
-    if slot_of is not None:
-        first_us, step_us, slot_us = slot_of
-        slots = (first_us + grid * step_us) // slot_us
-        reference = phase_reference(count, slots, slot_means(slots, count), DAY_US // slot_us, config)
-        # half an event is added (Jeffreys prior): three empty nights do not prove a rate of zero
-        phase_rate = reference.level + 0.5 / np.maximum(reference.samples, 1)
-    everything = np.ones(len(grid))
-    deviation, expected = _fit_and_judge(count, phase_rate, everything, config)
-    usual = np.where(np.abs(deviation) < config.enter, 1.0, 0.0)
-    usual[~judged] = 1.0
-    fitted = _trailing(usual, config.history) >= config.min_history
-    second, second_expected = _fit_and_judge(count, phase_rate, usual, config)
-    deviation = np.where(judged, np.where(fitted, second, deviation), 0.0)
-    expected = np.where(fitted, second_expected, expected)
+    deviation, expected = _refitted(count, phase_rate, judged, 0, config)
     return FrequencyVerdict(grid, count, expected, deviation, _silence_goes_on(count, deviation, config.enter))
 
 
-def _fit_and_judge(count: Floats, phase_rate: Floats, weight: Floats, config: DetectorConfig) -> tuple[Floats, Floats]:
+def may_deviate(
+    bucket: Ints,
+    row_counts: Floats,
+    since: int,
+    until: int,
+    slot_of: tuple[int, int, int] | None,
+    config: DetectorConfig,
+) -> bool:
+    """False where `frequency_deviation` opens nothing from bucket `since` on; true also a hair below the threshold.
+
+    Looks at what those buckets are judged by only: as many before them as are refitted, and as many before those.
+    """
+    grid, rows_before = filled_grid(bucket, until, config.history)
+    first = int(np.searchsorted(grid, since))
+    count, phase_rate = _counted(bucket, row_counts, grid, slot_of, config, max(first - 2 * config.history, 0))
+    deviation, _ = _refitted(count, phase_rate, rows_before >= config.min_history, first, config)
+    return bool((np.abs(deviation[first:]) >= _HAIR * config.enter).any())
+
+
+def _counted(
+    bucket: Ints,
+    row_counts: Floats,
+    grid: Ints,
+    slot_of: tuple[int, int, int] | None,
+    config: DetectorConfig,
+    first: int,
+) -> tuple[Floats, Floats]:
+    """Counts on the grid, and the rate of the phase from place `first` on (NaN where there is none)."""
+    count = np.zeros(len(grid))
+    count[np.searchsorted(grid, bucket)] = row_counts
+    phase_rate = np.full(len(grid), np.nan)
+    if slot_of is not None and first < len(grid):
+        first_us, step_us, slot_us = slot_of
+        slots = (first_us + grid * step_us) // slot_us
+        reference = phase_reference(count, slots, slot_means(slots, count), DAY_US // slot_us, config, first)
+        # half an event is added (Jeffreys prior): three empty nights do not prove a rate of zero
+        phase_rate[first:] = reference.level + 0.5 / np.maximum(reference.samples, 1)
+    return count, phase_rate
+
+
+def _refitted(
+    count: Floats, phase_rate: Floats, judged: Bools, since: int, config: DetectorConfig
+) -> tuple[Floats, Floats]:
+    """Deviation and expected count from `since` on, by a fit from which what deviates in a first one is left out."""
+    early = max(since - config.history, 0)
+    deviation, expected = _fit_and_judge(count, phase_rate, np.ones(len(count)), early, config)
+    usual = np.where(np.abs(deviation) < config.enter, 1.0, 0.0)
+    usual[~judged] = 1.0
+    fitted = _trailing(usual, config.history) >= config.min_history
+    second, second_expected = _fit_and_judge(count, phase_rate, usual, since, config)
+    deviation = np.where(judged, np.where(fitted, second, deviation), 0.0)
+    return deviation, np.where(fitted, second_expected, expected)
+
+
+def _fit_and_judge(
+    count: Floats, phase_rate: Floats, weight: Floats, since: int, config: DetectorConfig
+) -> tuple[Floats, Floats]:
+    """Deviation and rate, fitted to what lies before each bucket; deviations before `since` stay 0."""
     floor = config.relative_floor**2
     n = np.maximum(_trailing(weight, config.history), 1.0)
     total = _trailing(weight * count, config.history)
     variance = (_trailing(weight * count**2, config.history) - total**2 / n) / np.maximum(n - 1, 1.0)
     rate = (total + 0.5) / n
-    recent = negative_binomial_z(count, rate, np.maximum((variance - rate) / rate**2, floor))
+    here = slice(since, None)
+    recent = np.zeros(len(count))
+    recent[here] = negative_binomial_z(
+        count[here], rate[here], np.maximum((variance[here] - rate[here]) / rate[here] ** 2, floor)
+    )
     known = ~np.isnan(phase_rate)
     if not known.any():
         return recent, rate
@@ -87,6 +134,7 @@ def _fit_and_judge(count: Floats, phase_rate: Floats, weight: Floats, config: De
     excess = _trailing(use * ((count - mean) ** 2 - mean), config.history)
     dispersion = np.maximum(excess / np.maximum(_trailing(use * mean**2, config.history), _TINY), floor)
     known &= _trailing(use, config.history) >= config.min_history
+    known[:since] = False
     phase = negative_binomial_z(count[known], phase_rate[known], dispersion[known])
     judged = np.where(phase < 0, phase, smaller_agreeing(phase, recent[known]))
     is_by_phase = judged == phase

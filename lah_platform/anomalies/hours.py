@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from math import inf
 
+import numpy as np
+
+from lah_platform.anomalies.rolling import Floats, Ints
+
 _Band = tuple[float, float]
 _NOTHING: _Band = (inf, -inf)
 _DAY = 24
@@ -23,6 +27,29 @@ class HourBands:
         self._hours: dict[int, _Band] = {}
         self._bands: dict[int, _Band] = {}
         self._hour: int | None = None
+
+    @classmethod
+    def resumed(cls, days: int, min_days: int, min_weeks: int, hours: Ints, values: Floats) -> HourBands:
+        """The bands that seeing these values one by one would have left, as far as later hours look back on them."""
+        bands = cls(days, min_days, min_weeks)
+        if not len(hours):
+            return bands
+        last = bands._hour = int(hours[-1])
+        oldest = last - _DAY * days - 1
+        kept = int(np.searchsorted(hours, oldest))
+        hours, values = hours[kept:], values[kept:]
+        known, begin = np.unique(hours, return_index=True)
+        low, high = np.full(last - oldest + 3, inf), np.full(last - oldest + 3, -inf)  # an hour more on either side
+        low[known - oldest + 1] = np.minimum.reduceat(values, begin)
+        high[known - oldest + 1] = np.maximum.reduceat(values, begin)
+        at = known - oldest + 1
+        bands._hours = dict(zip(known.tolist(), zip(low[at].tolist(), high[at].tolist(), strict=True), strict=True))
+        at = at[known < last - 1]
+        lows = np.minimum(np.minimum(low[at - 1], low[at]), low[at + 1])
+        highs = np.maximum(np.maximum(high[at - 1], high[at]), high[at + 1])
+        around = zip(lows.tolist(), highs.tolist(), strict=True)
+        bands._bands = dict(zip((at + oldest - 1).tolist(), around, strict=True))
+        return bands
 
     def distances(self, hour: int, value: float) -> tuple[float | None, float | None]:
         """How far the value lies outside the nearest band of this hour of day, and of this hour of week, in earlier

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lah_platform.anomalies.config import DetectorConfig
+from lah_platform.anomalies.config import COUNTS, TOTALS, DetectorConfig
 from lah_platform.anomalies.episodes import Episode, active, episodes
+from lah_platform.anomalies.evidence import evidence_weight, poisson_z, trailing_mean
 from lah_platform.anomalies.impact import score01
 from lah_platform.anomalies.level import (
     LevelVerdict,
@@ -50,28 +51,70 @@ class Told:
     score: float
 
 
-def judge(values: Floats, bucket: Ints, first_us: int, step_us: int, unit: float, config: DetectorConfig) -> Judgement:
-    """All that is said about the levels of a series: finite values in ascending buckets from `first_us` (UTC)."""
-    at_us, slot = first_us + bucket * step_us, slot_us(step_us)
-    hours = (at_us // HOUR_US).tolist() if step_us <= HOUR_US else None
-    surprise, by_phase = surprises(values.tolist(), hours, unit, config.relative_floor, config.memory)
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """One series' finite values in ascending buckets of `step_us` from `first_us` (UTC), how many events made each
+    (None: nobody counted, all are believed), and the metric, which says what kind of measure it is."""
+
+    values: Floats
+    bucket: Ints
+    first_us: int
+    step_us: int
+    unit: float
+    counts: Floats | None = None
+    metric: str = ""
+
+    @property
+    def hours(self) -> Ints | None:
+        """Hours since the epoch; None where a bucket is longer than one."""
+        return (self.first_us + self.bucket * self.step_us) // HOUR_US if self.step_us <= HOUR_US else None
+
+
+def judge(levels: Levels, config: DetectorConfig) -> Judgement:
+    """All that is said about the levels of a series."""
+    hours = None if levels.hours is None else levels.hours.tolist()
+    streamed = surprises(levels.values.tolist(), hours, levels.unit, config.relative_floor, config.memory)
+    return weigh(levels, *streamed, config)
+
+
+def weigh(levels: Levels, surprise: Floats, by_phase: Floats, config: DetectorConfig) -> Judgement:
+    """What `surprises` says of each value, weighed by what the hour of day, the week and the bucket's events say."""
+    values, slot = levels.values, slot_us(levels.step_us)
     phase = None
     if slot is not None:
-        phase = same_phase_deviation(values, at_us // slot, DAY_US // slot, unit, config)
-    recent = unexplained_by_phase(recent_deviation(values, unit, config), phase)
+        at_us = levels.first_us + levels.bucket * levels.step_us
+        phase = same_phase_deviation(values, at_us // slot, DAY_US // slot, levels.unit, config)
+    recent = unexplained_by_phase(recent_deviation(values, levels.unit, config), phase)
+    weight = _weight(levels, phase, config)
+    surprise = surprise * weight
     side = np.where(values < recent.baseline, -1.0, 1.0)
     if phase is not None:
         deviation = np.nan_to_num(phase.deviation)
         # above the last hours but below what is usual at this hour, or the other way round: on its way, not odd
         between = (recent.deviation == 0.0) & (deviation != 0.0) & (np.abs(deviation) < config.enter)
         surprise = np.where(between, 0.0, surprise)
-        is_outside = by_phase >= config.outside_phase if hours is not None else np.ones(len(values), dtype=np.bool_)
-        is_odd = is_outside & (np.abs(deviation) >= config.enter)
+        is_outside = np.full(len(values), True) if levels.hours is None else by_phase >= config.outside_phase
+        is_evident = weight * MOST >= config.surprise  # of one event not even the greatest surprise would be told
+        is_odd = is_outside & is_evident & (np.abs(deviation) * weight >= config.enter)
         surprise = np.where(is_odd, np.maximum(surprise, config.surprise), surprise)
         by_pattern = (np.abs(recent.deviation) < config.enter) & (np.abs(deviation) >= config.enter)
         side = np.where(by_pattern, np.sign(deviation), side)
     surprise[: config.min_history] = 0.0
-    return Judgement(surprise, news(surprise, bucket.tolist(), config.fading), side, recent, phase)
+    return Judgement(surprise, news(surprise, levels.bucket.tolist(), config.fading), side, recent, phase)
+
+
+def _weight(levels: Levels, phase: PhaseVerdict | None, config: DetectorConfig) -> Floats:
+    """0..1 per value: the evidence of a bucket's events; of counts 1, or 0 where chance makes such a count."""
+    counts = levels.counts
+    if counts is None:
+        return np.ones(len(levels.values))
+    if levels.metric not in COUNTS:
+        return evidence_weight(counts, levels.bucket, config.evidence, config.history, is_total=levels.metric in TOTALS)
+    usual = np.nan_to_num(trailing_mean(counts, config.history)) + 0.5  # half an event: Jeffreys prior
+    is_rare = np.abs(poisson_z(counts, usual)) >= config.enter
+    if phase is not None:
+        is_rare |= np.abs(poisson_z(counts, np.maximum(np.nan_to_num(phase.baseline), 0.0) + 0.5)) >= config.enter
+    return is_rare.astype(np.float64)
 
 
 def tell(values: Floats, bucket: Ints, verdict: Judgement, config: DetectorConfig) -> Iterator[Told]:

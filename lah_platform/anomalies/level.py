@@ -65,13 +65,14 @@ def recent_deviation(values: Floats, unit: float, config: DetectorConfig) -> Lev
     gets its z-score; 4.5 is then 2.8 IQR beyond, about Tukey's "far out" fence (Exploratory Data Analysis, 1977).
     The milder verdict of values and logarithms counts: skewed sums would else spike every week.
     """
-    plain, level = _three_z(values, config.relative_floor, unit, config)
-    logarithmic, _ = _three_z(_signed_log(values, unit), 0.0, config.relative_floor, config)
+    plain, level = three_z(values, config.relative_floor, unit, config)
+    logarithmic, _ = three_z(_signed_log(values, unit), 0.0, config.relative_floor, config)
     deviation = smaller_agreeing(np.median(plain, axis=0), np.median(logarithmic, axis=0))
     return LevelVerdict(deviation, level, plain)
 
 
-def _three_z(values: Floats, relative_floor: float, unit: float, config: DetectorConfig) -> tuple[Floats, Floats]:
+def three_z(values: Floats, relative_floor: float, unit: float, config: DetectorConfig) -> tuple[Floats, Floats]:
+    """Signed deviation of each value by METHODS, and the median it was measured from. What screens: it is cheap."""
     base = trailing_baseline(values, config.history)
     floor = scale_floor(base, relative_floor, unit)
     beyond = values - np.clip(values, base.q1, base.q3)

@@ -52,13 +52,16 @@ def slot_means(slots: Ints, values: Floats) -> Floats:
 
 
 def phase_reference(
-    observed: Floats, slots: Ints, by_slot: Floats, slots_per_day: int, config: DetectorConfig
+    observed: Floats, slots: Ints, by_slot: Floats, slots_per_day: int, config: DetectorConfig, since: int = 0
 ) -> PhaseReference:
     """Median and MAD of the slots 1..n days (or 7, 14.. days) before each bucket's slot: earlier days only.
+
+    Of the buckets from `since` on; `by_slot` begins at the slot of the first.
 
     Two weeks are too few for a median that one odd week cannot move, so with two the nearer one is the level.
     """
     first = slots[0]
+    observed, slots = observed[since:], slots[since:]
     weekly = _lagged(by_slot, slots - first, 7 * slots_per_day, config.week_cycles)
     level, spread, samples = _summary(weekly, config.min_week_cycles)
     pair = samples == 2

@@ -36,8 +36,8 @@ class Baseline:
     q3: Floats
 
 
-def trailing_baseline(values: Floats, history: int) -> Baseline:
-    """Statistics of values[i - history : i] for every i. Values must be finite.
+def trailing_baseline(values: Floats, history: int, since: int = 0) -> Baseline:
+    """Statistics of values[i - history : i] for every i >= since, NaN before. Values must be finite.
 
     std has divisor n - 1 (0 for one value); quartiles interpolate linearly; mad is the median and mean_ad the mean
     of absolute deviations from the median. Each row is reduced on its own, in one order, so that appending values
@@ -48,7 +48,7 @@ def trailing_baseline(values: Floats, history: int) -> Baseline:
     padded = np.concatenate([np.full(history, np.nan), values])
     windows = np.lib.stride_tricks.sliding_window_view(padded, history)[:size]
     rows = np.full((7, size), np.nan)
-    for begin in range(1, size, _BLOCK_ROWS):
+    for begin in range(max(since, 1), size, _BLOCK_ROWS):
         block = slice(begin, min(begin + _BLOCK_ROWS, size))
         rows[:, block] = _block_statistics(windows[block], count[block])
     return Baseline(count, *rows)

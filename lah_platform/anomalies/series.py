@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -34,6 +34,16 @@ class Series:
     hist_counts: Ints
 
 
+def counters_of(begun: Mapping[tuple[int, str], int]) -> dict[int, str]:
+    """Of each series the metric that counts its events, by the start (any unit) of each series and metric: `events` if
+    it is there from the start, else the one that begins first."""
+    candidates: dict[int, tuple[int, bool, str]] = {}
+    for (series_id, metric), first in begun.items():
+        candidate = (first, metric != "events", metric)
+        candidates[series_id] = min(candidates.get(series_id, candidate), candidate)
+    return {series_id: metric for series_id, (_, _, metric) in candidates.items()}
+
+
 def iter_series(points: pl.DataFrame, step: timedelta, until: datetime | None, min_rows: int) -> Iterator[Series]:
     """Every series and metric of the frame with at least `min_rows` buckets before `until`.
 
@@ -54,7 +64,8 @@ def iter_series(points: pl.DataFrame, step: timedelta, until: datetime | None, m
     if len(hist_keys) != len(hist_counts):
         raise ValueError("hist_keys and hist_counts differ in length")
     borders = _borders(frame)
-    counters = _counters(ids, metrics, start_us, borders)
+    begun = {(int(ids[begin]), metrics[begin]): int(start_us[begin]) for begin in borders[:-1]}
+    counters = counters_of(begun)
     for begin, end in pairwise(borders):
         bucket, rest = np.divmod(start_us[begin:end] - start_us[begin], step_us)
         if rest.any() or (len(bucket) > 1 and np.diff(bucket).min() < 1):
@@ -109,12 +120,3 @@ def _flat(lists: pl.Series) -> Ints:
 def _borders(frame: pl.DataFrame) -> list[int]:
     sizes = frame.group_by("series_id", "metric", maintain_order=True).len()["len"].to_numpy()
     return [0, *np.cumsum(sizes).tolist()]
-
-
-def _counters(ids: Ints, metrics: list[str], start_us: Ints, borders: list[int]) -> dict[int, str]:
-    candidates: dict[int, tuple[int, bool, str]] = {}
-    for begin in borders[:-1]:
-        candidate = (int(start_us[begin]), metrics[begin] != "events", metrics[begin])
-        series_id = int(ids[begin])
-        candidates[series_id] = min(candidates.get(series_id, candidate), candidate)
-    return {series_id: metric for series_id, (_, _, metric) in candidates.items()}

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import log10
 
 import numpy as np
 
 from lah_platform.anomalies.hours import HourBands
-from lah_platform.anomalies.rolling import Floats
-from lah_platform.anomalies.tail import Tail
+from lah_platform.anomalies.rolling import Floats, Ints
+from lah_platform.anomalies.tail import Tail, TailMemory
 from lah_platform.anomalies.window import SortedWindow
 
 MOST = 4.0 + log10(3.0)
@@ -55,6 +56,14 @@ class Memory:
     week_share: float = 0.8
 
 
+@dataclass(frozen=True, slots=True)
+class SurpriseMemory:
+    """What a `Surprise` knows besides the values themselves: residuals by age, and its tail."""
+
+    residuals: Floats
+    tail: TailMemory
+
+
 class Surprise:
     """What one series remembers: bounded, and a value takes about 8 microseconds."""
 
@@ -70,6 +79,30 @@ class Surprise:
         self._last: float | None = None
         self._tail = Tail(memory.values, memory.tail_warm_up)
         self._hours = HourBands(memory.days, memory.min_days, memory.min_weeks)
+
+    def remembered(self) -> SurpriseMemory:
+        """What `resumed` goes on from, together with the values."""
+        return SurpriseMemory(np.array(self._residuals.by_age()), self._tail.remembered())
+
+    @classmethod
+    def resumed(cls, memory: Memory, values: Floats, hours: Ints | None, known: SurpriseMemory) -> Surprise:
+        """The state after all of these values, oldest first, was judged: the same to the last bit.
+
+        Of the values, those of `memory.days` and `memory.values` are needed; `hours` as in `judge`.
+        """
+        state = cls(memory)
+        past = values[-memory.values - 1 :].tolist()
+        state._values = SortedWindow(memory.values, past)
+        state._residuals = SortedWindow(memory.values, known.residuals.tolist())
+        state._recent = SortedWindow(memory.recent, past)
+        state._level = SortedWindow(memory.level, past)
+        steps = past[-memory.recent - 1 :]
+        state._steps = SortedWindow(memory.recent, [abs(b - a) for a, b in pairwise(steps)])
+        state._last = past[-1] if past else None
+        state._tail = Tail.resumed(memory.values, memory.tail_warm_up, known.tail)
+        if hours is not None:
+            state._hours = HourBands.resumed(memory.days, memory.min_days, memory.min_weeks, hours, values)
+        return state
 
     def judge(self, value: float, hour: int | None, unit: float, relative_unit: float) -> tuple[float, float]:
         """Surprise at a finite value, and the answer of its phase alone: of its hour of day, or of its hour of week
@@ -120,7 +153,13 @@ def surprises(
     values: Sequence[float], hours: Sequence[int] | None, unit: float, relative_unit: float, memory: Memory
 ) -> tuple[Floats, Floats]:
     """`Surprise.judge` of each of the values in turn: surprise, and the answer of the phase."""
-    state = Surprise(memory)
+    return judged(Surprise(memory), values, hours, unit, relative_unit)
+
+
+def judged(
+    state: Surprise, values: Sequence[float], hours: Sequence[int] | None, unit: float, relative_unit: float
+) -> tuple[Floats, Floats]:
+    """As `surprises`, by a state that goes on."""
     at = [None] * len(values) if hours is None else hours
     answers = [state.judge(value, hour, unit, relative_unit) for value, hour in zip(values, at, strict=True)]
     both = np.array(answers, dtype=np.float64).reshape(len(values), 2)

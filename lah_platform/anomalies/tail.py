@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from math import log
 
+import numpy as np
+
+from lah_platform.anomalies.rolling import Floats, Ints
 from lah_platform.anomalies.window import SortedWindow
 
 _QUANTILE = 0.98  # beyond it the tail is fitted; 80 of 4,000 deviations lie there
@@ -12,6 +16,17 @@ _BEYOND = log(1.0 / (1.0 - _QUANTILE))
 _FROM_MEDIAN = log(0.5 / (1.0 - _QUANTILE))
 _ENOUGH = 5  # exceedances, from which their mean is believed
 _LN_10 = log(10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class TailMemory:
+    """All that a `Tail` knows: deviations by age; numbers and sizes of exceedances, their sum, deviations ever seen."""
+
+    past: Floats
+    exceeded_at: Ints
+    exceeded: Floats
+    excess: float
+    seen: int
 
 
 class Tail:
@@ -29,6 +44,20 @@ class Tail:
         self._past = SortedWindow(history)
         self._exceeded: deque[tuple[int, float]] = deque()
         self._excess, self._seen = 0.0, 0
+
+    def remembered(self) -> TailMemory:
+        """What `resumed` makes the same tail from."""
+        at, sizes = np.array([at for at, _ in self._exceeded], np.int64), np.array([size for _, size in self._exceeded])
+        return TailMemory(np.array(self._past.by_age()), at, sizes, self._excess, self._seen)
+
+    @classmethod
+    def resumed(cls, history: int, warm_up: int, memory: TailMemory) -> Tail:
+        """A tail that goes on where another stood; history and warm-up must be its."""
+        tail = cls(history, warm_up)
+        tail._past = SortedWindow(history, memory.past.tolist())
+        tail._exceeded.extend(zip(memory.exceeded_at.tolist(), memory.exceeded.tolist(), strict=True))
+        tail._excess, tail._seen = memory.excess, memory.seen
+        return tail
 
     def decades(self, deviation: float, floor: float) -> float:
         """-log10 of the tail probability of a deviation >= 0, 0 before the warm-up; then it belongs to the past.

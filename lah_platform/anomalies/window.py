@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
+from collections.abc import Sequence
 from math import fsum
 
 _OUTLIERS = 2
@@ -18,10 +19,11 @@ class SortedWindow:
 
     __slots__ = ("_by_age", "_size", "ordered")
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, numbers: Sequence[float] = ()) -> None:
+        """`numbers` are what was taken in before, oldest first."""
         self._size = size
-        self._by_age: deque[float] = deque()
-        self.ordered: list[float] = []
+        self._by_age: deque[float] = deque(numbers, size)
+        self.ordered: list[float] = sorted(self._by_age)
 
     def __len__(self) -> int:
         return len(self.ordered)
@@ -33,6 +35,10 @@ class SortedWindow:
             del ordered[bisect_left(ordered, by_age.popleft())]
         by_age.append(value)
         insort(ordered, value)
+
+    def by_age(self) -> list[float]:
+        """The numbers, oldest first: what a window of this size is made from again."""
+        return list(self._by_age)
 
     def median(self) -> float:
         """Median; IndexError when empty."""

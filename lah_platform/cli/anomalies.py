@@ -50,26 +50,30 @@ def _maintenance(
     tenant: Annotated[str, typer.Option(help="Whose series; *: everyone's.")] = "*",
     model: Annotated[str | None, typer.Option(help="Series of this model only.")] = None,
     reason: Annotated[str, typer.Option(help="What is done.")] = "",
+    remove: Annotated[int | None, typer.Option(help="Take this one back, by its number.")] = None,
 ) -> None:
     """Enter a time in which no anomaly begins; without --from and --to, list those that are to come or just were.
 
     Example: lah anomalies maintenance --from 2026-11-01T22:00 --to 2026-11-02T02:00 --reason "new cluster"
     """
     from lah_platform.stack.endpoints import database_url
-    from lah_platform.stores.anomaly_feedback import add_maintenance, maintenance_listed
+    from lah_platform.stores.anomaly_feedback import add_maintenance, maintenance_listed, remove_maintenance
     from lah_platform.stores.postgres import connect
 
     with connect(database_url(settings())) as connection:
+        if remove is not None:
+            if not remove_maintenance(connection, remove, tenant="*", actor=_ACTOR):
+                raise ConfigurationError(f"There is no maintenance {remove}", "List them: lah anomalies maintenance")
+            print(f"maintenance {remove} taken back; days that are computed already change when computed again")
+            return
         if from_ is None and to is None:
             for each in maintenance_listed(connection, datetime.now(UTC) - timedelta(days=7)):
                 span = f"{each['starts_at']:%Y-%m-%d %H:%M}Z to {each['ends_at']:%Y-%m-%d %H:%M}Z"
                 print(f"{each['maintenance_id']:>6} {span} {each['tenant']} {each['model'] or '*'} {each['reason']}")
             return
         start, end = _moment(from_, "--from"), _moment(to, "--to")
-        if end <= start:
-            raise ConfigurationError("--to is not after --from", "Name the earlier time first")
-        number = add_maintenance(connection, start, end, tenant=tenant, model=model, reason=reason, actor=_ACTOR)
-    print(f"maintenance {number}; days that are computed already change when they are computed again")
+        made = add_maintenance(connection, start, end, tenant=tenant, model=model, reason=reason, actor=_ACTOR)
+    print(f"maintenance {made['maintenance_id']}; days that are computed already change when they are computed again")
 
 
 @anomalies.command("learning")

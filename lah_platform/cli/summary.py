@@ -1,12 +1,17 @@
 """What a person reads at the end of the demo."""
 
+from datetime import datetime
+
 from rich.console import Console
 from rich.table import Table
 
 from lah_platform.stack.main_job import Summary
+from lah_platform.stack.planted import Planted
 from lah_platform.stack.supervisor import Supervisor
 
 __all__ = ["places", "print_summary"]
+
+_NOT_FOUND = "[red]not found[/red]"
 
 
 def print_summary(console: Console, summary: Summary) -> None:
@@ -29,10 +34,34 @@ def print_summary(console: Console, summary: Summary) -> None:
     console.print(f"checks: {summary.checks_passed} passed, {summary.checks_failed} failed")
     for name in summary.failed_checks:
         console.print(f"  [red]failed[/red] {name}")
+    _print_planted(console, summary.planted)
     stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in summary.stage_seconds.items())
     console.print(f"{stages}; {summary.seconds:.1f} s in all, {summary.peak_resident_mib:,} MiB resident at most")
     if summary.report_path:
         console.print(f"report: {summary.report_path}", soft_wrap=True)
+
+
+def _print_planted(console: Console, planted: Planted) -> None:
+    """A line for each thing that was planted: what the hub made of it."""
+    if planted.note:
+        console.print(f"planted: {planted.note}")
+    for each in planted.episodes:
+        what = f"planted {each.name}, {each.metric} of {each.service}, {_span(each.started_at, each.ended_at)}"
+        told = f"{each.anomaly_type}, {_span(each.detected_from, each.detected_to)}"
+        console.print(f"{what}: {f'found as {told}' if each.is_found else _NOT_FOUND}", soft_wrap=True)
+    for incident in planted.incidents:
+        what = f"planted incident, from {incident.root_cause}, {_span(incident.started_at, incident.ended_at)}"
+        named = f"told as from {incident.named or 'somewhere'}"
+        if incident.confidence is not None:
+            named += f" ({incident.confidence:.0%} sure)"
+        told = f"{named}, {_span(incident.detected_from, incident.detected_to)}"
+        if not incident.is_found:
+            told = f"[red]{told}[/red]" if incident.incident_id else _NOT_FOUND
+        console.print(f"{what}: {told}", soft_wrap=True)
+
+
+def _span(start: datetime | None, end: datetime | None) -> str:
+    return f"{start:%d %b %H:%M} to {end:%d %b %H:%M} UTC" if start and end else "never"
 
 
 def places(console: Console, hub: Supervisor) -> None:

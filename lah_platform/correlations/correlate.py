@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from lah_platform.correlations.cascades import compliance_cascades
 from lah_platform.correlations.chains import causal_chains
 from lah_platform.correlations.clusters import anomaly_clusters
 from lah_platform.correlations.config import DEFAULT, CorrelationConfig
+from lah_platform.correlations.cost_impact import cost_impacts
+from lah_platform.correlations.degradation import performance_degradations
 from lah_platform.correlations.evidence import check_inputs, covered_seconds
-from lah_platform.correlations.impacts import cost_impacts, performance_degradations
-from lah_platform.correlations.incidents import compliance_cascades, security_incidents
+from lah_platform.correlations.incidents import security_incidents
 from lah_platform.correlations.model import CorrelationInputs, CorrelationReport
 from lah_platform.correlations.sequences import pattern_matches
 from lah_platform.correlations.temporal import temporal_correlations
@@ -23,10 +25,10 @@ def correlate(inputs: CorrelationInputs, config: CorrelationConfig = DEFAULT) ->
     covered = covered_seconds(inputs)
     found = {
         "causal_chain": causal_chains(inputs.events, config),
-        "temporal": temporal_correlations(inputs.points, config),
+        "temporal": temporal_correlations(inputs.points, config, inputs.minutes),
         "pattern_match": pattern_matches(inputs.events, covered, config),
         "anomaly": anomaly_clusters(inputs.anomalies, covered, config),
-        "cost_impact": cost_impacts(inputs.anomalies, inputs.points, covered, config),
+        "cost_impact": cost_impacts(inputs.anomalies, inputs.points, covered, config, inputs.usage),
         "security_incident": security_incidents(inputs.events, inputs.anomalies, covered, config),
         "performance_degradation": performance_degradations(inputs.anomalies, covered, config),
         "compliance_cascade": compliance_cascades(inputs.events, covered, config),

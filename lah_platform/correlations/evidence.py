@@ -50,6 +50,7 @@ class EventRow:
     parent_event_id: str | None
     series_id: int | None
     resource: str | None
+    lineage: tuple[str, ...]
     module: str
 
     def member(self, role: Role) -> Member:
@@ -90,9 +91,16 @@ def events_by_tenant(events: pl.DataFrame) -> Iterator[tuple[str, list[EventRow]
     for optional in ("resource", "source_module"):
         if optional not in events.columns:
             events = events.with_columns(pl.lit(None, pl.Utf8).alias(optional))
+    if "lineage" not in events.columns:
+        events = events.with_columns(lineage=pl.lit([], pl.List(pl.Utf8)))
     rank = {name: position for position, name in enumerate(SEVERITIES)}
     frame = (
-        events.select(*_EVENT_COLUMNS, "resource", module=pl.coalesce("source_module", "event_type"))
+        events.select(
+            *_EVENT_COLUMNS,
+            "resource",
+            pl.col("lineage").fill_null([]),
+            module=pl.coalesce("source_module", "event_type"),
+        )
         .with_columns(
             pl.col("event_id", "correlation_id", "parent_event_id").cast(pl.Utf8),
             pl.col("ts").dt.convert_time_zone("UTC"),
@@ -102,7 +110,7 @@ def events_by_tenant(events: pl.DataFrame) -> Iterator[tuple[str, list[EventRow]
         .unique(["tenant", "event_id"], keep="first", maintain_order=True)
     )
     for (tenant,), part in frame.group_by("tenant", maintain_order=True):
-        yield str(tenant), [EventRow(*row) for row in part.iter_rows()]
+        yield str(tenant), [EventRow(**{**row, "lineage": tuple(row["lineage"])}) for row in part.iter_rows(named=True)]
 
 
 def anomalies_by_tenant(anomalies: pl.DataFrame, limit: int) -> Iterator[tuple[str, list[AnomalyRow], int]]:

@@ -1,4 +1,4 @@
-"""What an episode cost beyond the usual, in USD, and whether more was bought or it was dearer."""
+"""What an episode cost beyond the usual by the rollups alone, and whether more was bought or it was dearer."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import polars as pl
 
 from lah_platform.correlations.hourly import Floats
 
+_USD_PLACES = 6
 _LEAST_USUAL_HOURS = 3  # of the same hour of day before a median of them is called usual; else of all hours
 
 
 @dataclass(frozen=True, slots=True)
 class ExcessCost:
-    """usd = volume_usd + rate_usd: what more (or fewer) tokens cost at the usual price of one, and what the rest is,
-    dearer tokens: lost cache hits, a dearer model, output for input. Negative where it was cheaper than usual."""
+    """In whole micro-USD, usd = volume_usd + rate_usd: what more (or fewer) tokens cost at the usual price of one, and
+    the rest, dearer tokens: lost cache hits, a dearer model, output for input. Negative where it was cheaper."""
 
     usd: float
     volume_usd: float
@@ -45,11 +46,11 @@ class CostBook:
         if cost is None:
             return None
         tokens = self._over_usual(tenant, model, "total_tokens", start, end)
-        usd = cost[0] - cost[1]
+        usd = round(cost[0] - cost[1], _USD_PLACES)
         if tokens is None or tokens[1] <= 0:
             return ExcessCost(usd, 0.0, usd)
-        volume = (tokens[0] - tokens[1]) * cost[1] / tokens[1]
-        return ExcessCost(usd, volume, usd - volume)
+        volume = round((tokens[0] - tokens[1]) * cost[1] / tokens[1], _USD_PLACES)
+        return ExcessCost(usd, volume, round(usd - volume, _USD_PLACES))
 
     def _over_usual(
         self, tenant: str, model: str, metric: str, start: datetime, end: datetime

@@ -104,14 +104,21 @@ def scored_changes(hourly: Hourly) -> ScoredChanges:
     Differences make wandering levels comparable, the common rhythm of day and week is no evidence, and ranks keep
     a few outliers from deciding.
     """
-    changes, phase = np.diff(hourly.values, axis=1), phases(hourly)[1:]
+    phase = phases(hourly)
+    return scored(hourly.values, phase, phase % 24)
+
+
+def scored(values: Floats, phase: NDArray[np.int64], part: NDArray[np.int64]) -> ScoredChanges:
+    """Ranks of step-to-step changes of each row, less the mean of their `phase`, over the spread of their `part` (a
+    small number for each column both)."""
+    changes, phase, part = np.diff(values, axis=1), phase[1:], part[1:]
     known = ~np.isnan(changes)
     total, size = _by_phase(np.where(known, changes, 0.0), phase), _by_phase(known.astype(np.float64), phase)
     known &= size >= 2
     centred = np.where(known, changes - total / np.maximum(size, 1.0), 0.0)
     weight = np.where(known, 1.0 - 1.0 / np.maximum(size, 1.0), 0.0)
-    power, hours = centred**2, phase % 24
-    spread = np.sqrt(_by_phase(power, hours) / np.maximum(_by_phase(weight, hours), 1e-300))
+    power = centred**2
+    spread = np.sqrt(_by_phase(power, part) / np.maximum(_by_phase(weight, part), 1e-300))
     usual = np.sqrt(power.sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-300))
     scaled = np.where(known, centred / np.maximum(spread, 0.1 * usual[:, None] + 1e-300), 0.0)
     return ScoredChanges(_ranks(scaled, known), weight)

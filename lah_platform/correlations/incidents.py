@@ -1,4 +1,4 @@
-"""security_incident and compliance_cascade: events that belong together by what they share and when they came."""
+"""security_incident, and how events become a group by what they share and when they came."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ from lah_platform.correlations.evidence import (
 from lah_platform.correlations.model import Correlation, Found, Member, correlation_id, strongest
 
 _WARNING = SEVERITIES.index("warning")
-_MOST_GENERATIONS = 5  # of descendants of a violation's neighbours that are looked at
-_VIOLATIONS = frozenset({"policy_violation", "compliance_violation"})
 
 
 def security_incidents(
@@ -46,18 +44,20 @@ def security_incidents(
     for tenant, everything in events_by_tenant(severe):
         rows = everything[-config.max_events :]
         episodes = anomalies_of.get(tenant, [])
+        distinct = distinct_episodes(episodes)
 
         def judge(
-            group: _Group,
+            group: Group,
             tenant: str = tenant,
             rows: Sequence[EventRow] = rows,
             episodes: Sequence[AnomalyRow] = episodes,
+            distinct: int = distinct,
         ) -> Correlation | None:
-            chance = _chance_of_group(group, rows, _series, config.incident_window, covered)
+            chance = chance_of_group(group, rows, _series, config.incident_window, covered)
             last = group.rows[-1].ts + config.incident_window
             after = [a for a in episodes if group.rows[0].ts <= a.started_at < last]
             exposure = (last - group.rows[0].ts).total_seconds()
-            chance_after = chance_of_meeting(distinct_episodes(after), distinct_episodes(episodes), exposure, covered)
+            chance_after = chance_of_meeting(distinct_episodes(after), distinct, exposure, covered)
             if not after or 1.0 - chance_after * len(rows) < config.min_confidence:
                 after, chance_after = [], 1.0
             confidence = 1.0 - min(min(chance, chance_after) * len(rows), 1.0)
@@ -65,75 +65,26 @@ def security_incidents(
                 return None
             return _incident(tenant, group.rows, after, confidence, config.max_members)
 
-        kept, cut = strongest(_judged_groups(rows, rows, config.incident_window, _series, judge), config.max_found)
+        kept, cut = strongest(judged_groups(rows, rows, config.incident_window, _series, judge), config.max_found)
         correlations.extend(kept)
         left_out += cut + len(everything) - len(rows)
     return Found(correlations, left_out=left_out)
-
-
-def compliance_cascades(events: pl.DataFrame, covered: float, config: CorrelationConfig) -> Found:
-    """A policy or compliance violation followed within `cascade_window` by governance or security events that descend
-    from it, or share a correlation id or a resource with it or with one another.
-
-    The violation is the root_cause, what follows are effects.
-    Strength: k / (k + 1) for k followers. Confidence: 1 where a parent or a correlation id ties them; else 1 minus the
-    chance
-    that as many events on these resources fall into the window at their rate over the period, times the number of
-    violations; reported from `min_confidence`.
-    """
-    correlations: list[Correlation] = []
-    left_out = 0
-    for tenant, everything in events_by_tenant(_near_violations(events)):
-        rows = everything[-config.max_events :]
-        violations = [row for row in rows if row.subtype in _VIOLATIONS]
-
-        def judge(
-            group: _Group,
-            tenant: str = tenant,
-            rows: Sequence[EventRow] = rows,
-            tried: int = len(violations),
-        ) -> Correlation | None:
-            chance = _chance_of_group(group, rows, _resource, config.cascade_window, covered)
-            confidence = 1.0 - min(chance * tried, 1.0)
-            if confidence < config.min_confidence:  # a lone event has chance 1
-                return None
-            return _cascade(tenant, group.rows, confidence, config.max_members)
-
-        found = _judged_groups(violations, rows, config.cascade_window, _resource, judge)
-        kept, cut = strongest(found, config.max_found)
-        correlations.extend(kept)
-        left_out += cut + len(everything) - len(rows)
-    return Found(correlations, left_out=left_out)
-
-
-def _near_violations(events: pl.DataFrame) -> pl.DataFrame:
-    """Violations, and the governance and security events that share something with one of their tenant's."""
-    relevant = events.filter(pl.col("event_type").is_in(["governance", "security"]))
-    violations = relevant.filter(pl.col("subtype").is_in(sorted(_VIOLATIONS)))
-    near = [violations]
-    for shared in ("correlation_id", "resource"):
-        if shared in relevant.columns:
-            keys = violations.select("tenant", shared).drop_nulls().unique()
-            near.append(relevant.join(keys, on=["tenant", shared], how="semi"))
-    for _ in range(_MOST_GENERATIONS):
-        parents = pl.concat(near).select("tenant", parent_event_id="event_id").unique()
-        near.append(relevant.join(parents, on=["tenant", "parent_event_id"], how="semi"))
-    return pl.concat(near).unique(maintain_order=True)
 
 
 def _series(row: EventRow) -> object:
     return row.series_id
 
 
-def _resource(row: EventRow) -> object:
-    return row.resource
+Key = Callable[[EventRow], object]
+Touched = Callable[[EventRow, set[object]], tuple[set[object], bool]]
 
 
-_Key = Callable[[EventRow], object]
+def _touches_nothing(_: EventRow, __: set[object]) -> tuple[set[object], bool]:
+    return set(), False
 
 
 @dataclass(slots=True)
-class _Group:
+class Group:
     """Events tied to a first one, in order of time."""
 
     rows: list[EventRow]
@@ -141,14 +92,18 @@ class _Group:
     keys: set[object] = field(default_factory=set)
 
 
-def _judged_groups(
+def judged_groups(
     starters: Sequence[EventRow],
     rows: Sequence[EventRow],
     window: timedelta,
-    key: _Key,
-    judge: Callable[[_Group], Correlation | None],
+    key: Key,
+    judge: Callable[[Group], Correlation | None],
+    touched: Touched | None = None,
 ) -> list[Correlation]:
-    """What `judge` makes of each group, greedy in order of time: an event told in one group is not in another."""
+    """What `judge` makes of each group, greedy in order of time: an event told in one group is not in another.
+
+    touched: which further keys an event brings into the group, and whether it says itself that it belongs to it.
+    """
     position = {row.event_id: i for i, row in enumerate(rows)}
     taken: set[str] = set()
     found = []
@@ -156,7 +111,7 @@ def _judged_groups(
         if starter.event_id in taken:
             continue
         following = (row for row in rows[position[starter.event_id] + 1 :] if row.event_id not in taken)
-        group = _group(starter, following, starter.ts + window, key)
+        group = _group(starter, following, starter.ts + window, key, touched or _touches_nothing)
         correlation = judge(group)
         if correlation is not None:
             found.append(correlation)
@@ -164,26 +119,29 @@ def _judged_groups(
     return found
 
 
-def _group(starter: EventRow, following: Iterable[EventRow], until: datetime, key: _Key) -> _Group:
-    group = _Group([starter], keys={key(starter)} - {None})
+def _group(starter: EventRow, following: Iterable[EventRow], until: datetime, key: Key, touched: Touched) -> Group:
+    group = Group([starter], keys=({key(starter)} - {None}) | touched(starter, set())[0])
     correlation_ids = {starter.correlation_id} - {None}
     event_ids: set[str | None] = {starter.event_id}
     for row in following:
         if row.ts > until:
             break
-        is_declared = row.correlation_id in correlation_ids or row.parent_event_id in event_ids
+        brought, is_told = touched(row, group.keys)
+        is_declared = is_told or row.correlation_id in correlation_ids or row.parent_event_id in event_ids
         if is_declared or key(row) in group.keys:
             group.rows.append(row)
             event_ids.add(row.event_id)
             group.has_declared_link |= is_declared
             correlation_ids |= {row.correlation_id} - {None}
-            group.keys |= {key(row)} - {None}
+            group.keys |= ({key(row)} - {None}) | brought
     return group
 
 
-def _chance_of_group(group: _Group, rows: Sequence[EventRow], key: _Key, window: timedelta, covered: float) -> float:
+def chance_of_group(group: Group, rows: Sequence[EventRow], key: Key, window: timedelta, covered: float) -> float:
     if group.has_declared_link:
         return 0.0
+    if len(group.rows) == 1:
+        return 1.0
     candidates = sum(key(row) in group.keys for row in rows)
     return chance_of_meeting(len(group.rows) - 1, candidates - 1, window.total_seconds(), covered)
 
@@ -208,26 +166,4 @@ def _incident(
         explanation=f"{count} up to {SEVERITIES[worst]}, beginning with {rows[0].subtype}{followed}.",
         members=tuple(members[:max_members]),
         evidence={"events": len(rows), "anomalies_after": len(after), "worst_severity": SEVERITIES[worst]},
-    )
-
-
-def _cascade(tenant: str, rows: Sequence[EventRow], confidence: float, max_members: int) -> Correlation:
-    followers = len(rows) - 1
-    members = (rows[0].member("root_cause"), *(row.member("effect") for row in rows[1:]))
-    kinds = sorted({row.subtype for row in rows[1:]})
-    return Correlation(
-        correlation_id=correlation_id("compliance_cascade", tenant, members[:1]),
-        tenant=tenant,
-        correlation_type="compliance_cascade",
-        started_at=rows[0].ts,
-        ended_at=rows[-1].ts,
-        strength=followers / (followers + 1),
-        confidence=confidence,
-        explanation=f"a {rows[0].subtype} was followed by {followers} related events: {', '.join(kinds)}.",
-        members=members[:max_members],
-        evidence={
-            "followers": followers,
-            "kinds": ", ".join(kinds),
-            "resources": ", ".join(sorted({row.resource for row in rows if row.resource})),
-        },
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,12 +44,14 @@ class Link:
 @dataclass(frozen=True, slots=True)
 class Links:
     """found: sorted by strength. indirect: links that a third series explains, with its row. left_out: candidates
-    beyond the limit, the weakest ones, not judged."""
+    beyond the limit, the weakest ones, not judged. screened: leader, follower and lag of those that were, the strongest
+    first, whatever came of it."""
 
     found: list[Link]
     indirect: list[tuple[Link, int]]
     left_out: int
     pairs: int
+    screened: list[tuple[int, int, int]] = field(default_factory=list)
 
 
 def lagged_links(
@@ -95,7 +97,8 @@ def lagged_links(
         for i in kept
     ]
     direct, indirect = _direct(scored, links, limit / (2 * lags + 1))
-    return Links(direct, indirect, left_out, pairs)
+    screened = list(zip(leaders.tolist(), followers.tolist(), shifts.tolist(), strict=True))
+    return Links(direct, indirect, left_out, pairs, screened)
 
 
 def pair_correlations(scored: ScoredChanges, leaders: Ints, followers: Ints, shifts: Ints) -> tuple[Floats, Floats]:

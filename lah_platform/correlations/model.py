@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -24,6 +24,9 @@ CorrelationType = Literal[
 ]
 
 Evidence = Mapping[str, float | str | None]
+
+UsageReader = Callable[[str, Sequence[tuple[datetime, datetime]]], pl.DataFrame]
+MinuteReader = Callable[[Sequence[int], Sequence[str], datetime, datetime], pl.DataFrame]
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "urn:lah:correlation")
 
@@ -68,10 +71,17 @@ class CorrelationInputs:
 
     events: event_id, ts, tenant, event_type, subtype, severity, correlation_id, parent_event_id, series_id; events
         with a parent or a correlation id, and all security and governance events; ids as text. Optional columns:
-        `resource` names what an event was about, `source_module` who sent it (else its event_type stands for that).
+        `resource` names what an event was about, `lineage` (list of text) the assets data flowed along, first to last,
+        `source_module` who sent it (else its event_type stands for that).
     anomalies: anomaly_id (text), tenant, series_id, metric, anomaly_type, started_at, peak_at, ended_at, score,
         deviation, event_type, subtype, model; further columns are ignored.
     points: tenant, series_id, metric, event_type?, subtype, model, bucket_start, value; hourly.
+    minutes: reads points by the minute of some series and metrics in [start, end), in the columns of `points`; without
+        it no lag below an hour is told.
+    usage: reads what a tenant's requests used and cost in some spans of whole hours: at (the hour), service, model,
+        requests, fresh_tokens, cache_read_tokens, cache_write_tokens, output_tokens, usd, failed_requests;
+        fresh_price, cache_read_price, cache_write_price, output_price a token (null without a price); amounts as text.
+        Without it a cost is parted into more and dearer tokens only.
     covered_from, covered_to: the period the frames were read for; by default what they hold. Rates of coincidence
         are measured over it.
     """
@@ -81,6 +91,8 @@ class CorrelationInputs:
     points: pl.DataFrame
     covered_from: datetime | None = None
     covered_to: datetime | None = None
+    minutes: MinuteReader | None = None
+    usage: UsageReader | None = None
 
 
 @dataclass(frozen=True, slots=True)

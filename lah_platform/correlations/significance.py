@@ -9,6 +9,7 @@ import numpy as np
 from lah_platform.correlations.hourly import Floats, ScoredChanges
 
 _BARTLETT_LAGS = 24
+_SUMMED = 1000  # terms of a harmonic number; the rest by the logarithm, to a thousandth of it
 
 
 def autocorrelations(scored: ScoredChanges) -> Floats:
@@ -41,7 +42,7 @@ def false_discovery_rates(p_values: Floats, tests: int) -> Floats:
     `p_values` are those of the tests, of `tests` in all, that may be accepted; the others count as larger.
     """
     order = np.argsort(p_values, kind="stable")
-    harmonic = math.log(max(tests, 1)) + 0.5772156649 + 1.0 / (2.0 * max(tests, 1))
+    harmonic = float((1.0 / np.arange(1, min(tests, _SUMMED) + 1)).sum()) + math.log(max(tests / _SUMMED, 1.0))
     raw = p_values[order] * tests * harmonic / np.arange(1, len(order) + 1)
     rates = np.empty(len(order))
     rates[order] = np.minimum(np.minimum.accumulate(raw[::-1])[::-1], 1.0)

@@ -8,9 +8,9 @@ import numpy as np
 from lah_platform.forecasts.members import MEMBERS, Member, NotFitted, Seasons
 from lah_platform.forecasts.series import Bools, Floats
 
-__all__ = ["Backtest", "backtest", "said"]
+__all__ = ["MOST_ORIGINS", "Backtest", "backtest", "said"]
 
-_MOST_ORIGINS = 7  # a day apart: every day of the week once
+MOST_ORIGINS = 7  # a day apart: every day of the week once
 _LEAST_SEASONS = 3
 _LEAST_BUCKETS = 8
 
@@ -22,6 +22,10 @@ class Backtest:
     said: Floats
     actual: Floats
     is_judged: Bools
+
+    def of(self, members: Sequence[int]) -> "Backtest":
+        """Of some of the members, by their place."""
+        return Backtest(self.said[:, list(members)], self.actual, self.is_judged)
 
     @property
     def errors(self) -> Floats:
@@ -74,7 +78,7 @@ def backtest(
     if ahead < 1:
         return None
     every = period if seasons else max(ahead // 2, 1)
-    origins = list(range(n - ahead, least - 1, -every))[:_MOST_ORIGINS]
+    origins = list(range(n - ahead, least - 1, -every))[:MOST_ORIGINS]
     return Backtest(
         np.array([said(names, values[:at], ahead, seasons, members) for at in origins]),
         np.array([values[at : at + ahead] for at in origins]),

@@ -10,7 +10,7 @@ import numpy as np
 from lah_platform.forecasts.backtest import Backtest
 from lah_platform.forecasts.series import Floats
 
-__all__ = ["combined", "held_out", "weights_of"]
+__all__ = ["combined", "held_out", "not_repeated", "weights_of"]
 
 _POWER = 2
 _FLOOR = 0.01
@@ -31,6 +31,16 @@ def combined(said: Floats, weights: Floats) -> Floats:
     reached = np.cumsum(weights[order], axis=0) >= 0.5 - 1e-12
     place = order[np.argmax(reached, axis=0), np.arange(said.shape[1])]
     return np.asarray(said[place, np.arange(said.shape[1])], dtype=np.float64)
+
+
+def not_repeated(test: Backtest, ahead: Floats) -> list[int]:
+    """Places of the first member and of all that ever said anything else than it, now (members, ahead) or earlier.
+
+    A member that does not apply says what the first one says; counted each time, the first would outvote the others.
+    """
+    same_now = (ahead == ahead[0]).all(axis=1)
+    same_then = (test.said == test.said[:, :1]).all(axis=(0, 2))
+    return [place for place, same in enumerate((same_now & same_then).tolist()) if not (place and same)]
 
 
 def held_out(test: Backtest) -> Floats:

@@ -1,9 +1,10 @@
 """Forecasts of a frame of points, series by series, and what each backtest says. The method is in `one_series`."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date, timedelta
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 import polars as pl
 
@@ -13,9 +14,9 @@ from lah_platform.forecasts.members import Member, NotFitted
 from lah_platform.forecasts.one_series import LEVELS, forecast_values
 from lah_platform.forecasts.series import Gap, RegularSeries, regular_series, seasons_of
 
-__all__ = ["FORECAST_SCHEMA", "METHOD", "MODEL_SCHEMA", "Forecasts", "forecast", "forecast_with_reasons"]
+__all__ = ["FORECAST_SCHEMA", "METHOD", "MODEL_SCHEMA", "Forecasts", "Over", "forecast", "forecast_with_reasons"]
 
-METHOD = "combination"
+METHOD = "combination_2"  # the number goes up when the same history is forecast otherwise
 _TIME = pl.Datetime("us", "UTC")
 FORECAST_SCHEMA = pl.Schema(
     {
@@ -58,6 +59,31 @@ _REASON_SCHEMA = pl.Schema({"series_id": pl.Int64(), "metric": pl.String(), "rea
 _BODY, _TAIL = LEVELS
 
 
+class Over(Protocol):
+    """A function applied to each, in order."""
+
+    def __call__(self, function: Callable[[Any], Any], each: Iterable[Any], /) -> Iterable[Any]: ...
+
+
+class _Asked(NamedTuple):
+    step: timedelta
+    horizon: int
+    more_members: Mapping[str, Member]
+    contenders: Mapping[str, Member]
+    holidays: Collection[date]
+
+
+class _Made(NamedTuple):
+    rows: list[tuple[Any, ...]]
+    model: tuple[Any, ...]
+
+
+class _NoForecast(NamedTuple):
+    series_id: int
+    metric: str
+    reason: str
+
+
 class Forecasts(NamedTuple):
     """`frame` has FORECAST_SCHEMA, `models` MODEL_SCHEMA, a row a series. `not_fitted`: which got none, and why."""
 
@@ -78,7 +104,9 @@ def forecast_with_reasons(
     horizon: int,
     gap: Gap = "zero",
     more_members: Mapping[str, Member] | None = None,
+    contenders: Mapping[str, Member] | None = None,
     holidays: Collection[date] = (),
+    over: Over = map,
 ) -> Forecasts:
     """The next `horizon` buckets of every series and metric of `points`.
 
@@ -90,8 +118,10 @@ def forecast_with_reasons(
     with 0.8. Where no observed value is negative, neither is a forecast or a bound. Backtest errors are shares, null
     when unknown; `weights` is a JSON object of the members' weights.
 
+    `more_members` take part everywhere, `contenders` where they beat the others' combination in the backtest.
     `holidays` (UTC days, past and future) are not learnt from, and forecast by how earlier ones were unlike their
-    weekday: see `holidays`. Series with fewer than three values, and gauges silent for longer than a season and the
+    weekday: see `holidays`. `over` maps a function over series as `map` does, such as a pool of processes (members
+    must then be picklable). Series with fewer than three values, and gauges silent for longer than a season and the
     horizon, get none.
     Raises ValueError when a bucket repeats or lies off the grid, a value is beyond ±1e150, or an argument makes no
     sense.
@@ -101,14 +131,13 @@ def forecast_with_reasons(
     rows: list[tuple[Any, ...]] = []
     models: list[tuple[Any, ...]] = []
     reasons: list[tuple[Any, ...]] = []
-    for series in regular_series(points, step=step, gap=gap):
-        try:
-            made, model = _of_series(series, step, horizon, more_members or {}, holidays)
-        except NotFitted as reason:
-            reasons.append((series.series_id, series.metric, str(reason)))
+    asked = _Asked(step, horizon, more_members or {}, contenders or {}, frozenset(holidays))
+    for found in over(partial(_attempt, asked=asked), regular_series(points, step=step, gap=gap)):
+        if isinstance(found, _NoForecast):
+            reasons.append(found)
             continue
-        rows.extend(made)
-        models.append(model)
+        rows.extend(found.rows)
+        models.append(found.model)
     return Forecasts(
         pl.DataFrame(rows, schema=FORECAST_SCHEMA, orient="row"),
         pl.DataFrame(models, schema=MODEL_SCHEMA, orient="row"),
@@ -116,19 +145,34 @@ def forecast_with_reasons(
     )
 
 
+def _attempt(series: RegularSeries, asked: _Asked) -> _Made | _NoForecast:
+    try:
+        return _of_series(series, *asked)
+    except NotFitted as reason:
+        return _NoForecast(series.series_id, series.metric, str(reason))
+
+
 def _of_series(
     series: RegularSeries,
     step: timedelta,
     horizon: int,
     more_members: Mapping[str, Member],
+    contenders: Mapping[str, Member],
     holidays: Collection[date],
-) -> tuple[list[tuple[Any, ...]], tuple[Any, ...]]:
+) -> _Made:
     seasons = seasons_of(step)
     if series.lag > max(seasons[0] if seasons else 1, horizon):
         raise NotFitted(f"no value for {series.lag} buckets")
     series, effect = without_holidays(series, step, holidays)
     values = series.values
-    found = forecast_values(values, series.is_observed, series.lag + horizon, seasons, more_members=more_members)
+    found = forecast_values(
+        values,
+        series.is_observed,
+        series.lag + horizon,
+        seasons,
+        more_members=more_members,
+        contenders=contenders,
+    )
     days = [(series.last_start + (ahead + 1) * step).date() for ahead in range(series.lag + horizon)]
     value, bounds = effect.on(days, found.value, found.bounds)
     (lower_80, upper_80), (lower, upper) = bounds[_BODY], bounds[_TAIL]
@@ -166,4 +210,4 @@ def _of_series(
         None if errors.mape is None else errors.mape <= PROMISED_MAPE,
         verdict(errors, found.origins),
     )
-    return rows, model
+    return _Made(rows, model)

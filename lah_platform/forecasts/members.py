@@ -12,6 +12,7 @@ import numpy as np
 
 from lah_platform.forecasts.intermittent import croston, tsb
 from lah_platform.forecasts.regression import autoregression
+from lah_platform.forecasts.scales import scale_of
 from lah_platform.forecasts.series import Floats
 from lah_platform.forecasts.smoothing import smoothing
 
@@ -42,6 +43,19 @@ def profile(values: Floats, horizon: int, seasons: Seasons, *, which: int) -> Fl
     return np.asarray(shape[np.arange(horizon) % period], dtype=np.float64)
 
 
+def profile_at_level(values: Floats, horizon: int, seasons: Seasons) -> Floats:
+    """The shape of the last seven seasons at the level of the last one; medians of both, on the square-root scale.
+
+    The robust form of a seasonal naive forecast with drift: one odd season moves neither shape nor level.
+    """
+    period = _season(values, seasons, 0)
+    forward, back = scale_of(values, "root")
+    count = min(_PROFILE_SEASONS[0], len(values) // period)
+    last = forward(values)[len(values) - count * period :].reshape(count, period)
+    shape = np.median(last - np.median(last, axis=1, keepdims=True), axis=0)
+    return back((shape + np.median(last[-1] - shape))[np.arange(horizon) % period])
+
+
 def level(values: Floats, horizon: int, seasons: Seasons) -> Floats:
     """The median of the last season, in every bucket: what is left when a shape no longer holds."""
     return np.full(horizon, float(np.median(values[-(seasons[0] if seasons else _LEVEL_BUCKETS) :])))
@@ -60,12 +74,14 @@ MEMBERS: Mapping[str, Member] = MappingProxyType(
         "seasonal_naive_long": partial(seasonal_naive, which=1),
         "profile": partial(profile, which=0),
         "profile_long": partial(profile, which=1),
+        "profile_at_level": profile_at_level,
         "level": level,
         "smoothing": smoothing,
         "autoregression": partial(autoregression, scale="log", kind="full"),
         "autoregression_root": partial(autoregression, scale="root", kind="full"),
         "autoregression_short": partial(autoregression, scale="root", kind="short"),
         "autoregression_local": partial(autoregression, scale="log", kind="local"),
+        "autoregression_seasonal": partial(autoregression, scale="root", kind="seasonal"),
         "croston": croston,
         "tsb": tsb,
     }

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lah_platform.forecasts.backtest import backtest, said
-from lah_platform.forecasts.combine import combined, held_out, weights_of
+from lah_platform.forecasts.backtest import Backtest, backtest, said
+from lah_platform.forecasts.combine import combined, held_out, not_repeated, weights_of
 from lah_platform.forecasts.errors import Errors, errors_of, naive_step
 from lah_platform.forecasts.intervals import Bounds, bounds_of, naive_bounds, scaled_errors
 from lah_platform.forecasts.members import MEMBERS, Member, NotFitted, Seasons, members_for
@@ -48,21 +48,28 @@ def forecast_values(
     *,
     levels: Sequence[float] = LEVELS,
     more_members: Mapping[str, Member] | None = None,
+    contenders: Mapping[str, Member] | None = None,
 ) -> SeriesForecast:
     """The `horizon` buckets after `values`, which are regular and finite; `is_observed` is False in filled gaps.
 
     The shortest season is left out where it does not fit into the history twice, the others where they do not once.
-    `more_members` take part beside those of `members_for`. Raises NotFitted with fewer than three values.
+    `more_members` take part beside those of `members_for`; a contender only where its backtest error is below that of
+    their combination. Raises NotFitted with fewer than three values.
     """
     if len(values) < _LEAST_VALUES:
         raise NotFitted(f"{len(values)} buckets say nothing about how much it varies")
     seasons = tuple(m for place, m in enumerate(seasons) if (1 if place else 2) * m <= len(values))
     non_negative = bool(values.min() >= 0)
-    own = _members(values, more_members or {})
+    rivals = contenders or {}
+    own = {**_members(values, more_members or {}), **rivals}
     names = list(own)
     test = backtest(names, values, is_observed, horizon, seasons, own)
+    ahead = said(names, values, horizon, seasons, own)
+    kept = not_repeated(test, ahead) if test else list(range(len(names)))
+    kept = _without_beaten(test, kept, [place for place in kept if names[place] in rivals])
+    test, ahead, names = test and test.of(kept), ahead[kept], [names[place] for place in kept]
     weights = weights_of(test.errors if test else np.zeros((0, len(names))))
-    value = combined(said(names, values, horizon, seasons, own), weights)
+    value = combined(ahead, weights)
     period = seasons[0] if seasons else 1
     naive = naive_step(values, period)
     by_name = {name: float(weight) for name, weight in zip(names, weights, strict=True)}
@@ -89,10 +96,21 @@ def _members(values: Floats, more: Mapping[str, Member]) -> dict[str, Member]:
     return {name: MEMBERS[name] for name in members_for(values)} | dict(more)
 
 
+def _without_beaten(test: Backtest | None, kept: list[int], rivals: list[int]) -> list[int]:
+    """Without the rivals whose backtest error is not below that of the others' combination; all go without a test."""
+    others = [place for place in kept if place not in rivals]
+    if test is None or not rivals:
+        return others
+    rest = test.of(others)
+    error = float(np.where(rest.is_judged, np.abs(held_out(rest) - rest.actual), 0.0).sum())
+    each = test.errors.sum(axis=0)
+    return others + [place for place in rivals if each[place] < error]
+
+
 def _naive_wape(errors: Floats, names: Sequence[str], actual: float) -> float | None:
     if actual <= 0:
         return None
-    floors = [names.index(name) for name in ("seasonal_naive", "seasonal_naive_long")]
+    floors = [names.index(name) for name in ("seasonal_naive", "seasonal_naive_long") if name in names]
     return float(errors.sum(axis=0)[floors].min() / actual)
 
 

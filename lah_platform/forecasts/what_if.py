@@ -2,13 +2,10 @@
 
 import polars as pl
 
-__all__ = ["VOLUMES", "factor_of", "what_if"]
+from lah_platform.forecasts.metrics import COSTS, VOLUMES
 
-# What grows with the number of requests; latencies, rates of failure and speeds do not
-VOLUMES = frozenset(
-    {"events", "requests_per_second", "failed_requests", "total_tokens", "input_tokens", "output_tokens"}
-)
-_COSTS = frozenset({"cost_usd"})
+__all__ = ["factor_of", "what_if"]
+
 _AMOUNTS = ("value", "lower", "upper", "lower_80", "upper_80")
 
 
@@ -20,7 +17,7 @@ def factor_of(metric: str, *, growth: float = 1.0, price: float = 1.0) -> float:
     for factor in (growth, price):
         if not 0 <= factor < float("inf"):
             raise ValueError(f"a factor of {factor} makes no sense")
-    if metric in _COSTS:
+    if metric in COSTS:
         return growth * price
     return growth if metric in VOLUMES else 1.0
 

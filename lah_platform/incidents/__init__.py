@@ -5,6 +5,6 @@ Pure: frames and correlations in, incidents out. Finding the correlations is `co
 """
 
 from lah_platform.incidents.model import Incident, IncidentInputs
-from lah_platform.incidents.tell import tell_incidents
+from lah_platform.incidents.tell import LEAD, USUAL, tell_incidents
 
-__all__ = ["Incident", "IncidentInputs", "tell_incidents"]
+__all__ = ["LEAD", "USUAL", "Incident", "IncidentInputs", "tell_incidents"]

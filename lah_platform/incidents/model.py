@@ -46,6 +46,7 @@ class IncidentInputs:
         length from a week before the period on. Empty texts where a dimension is unknown.
     spans: tenant, event_id, parent_event_id, correlation_id, ts, service, model.
     until: how far the anomalies are known; an incident that reaches it is open.
+    since: what had ended by then is not told (None: everything is).
     """
 
     anomalies: pl.DataFrame
@@ -53,6 +54,7 @@ class IncidentInputs:
     telemetry: pl.DataFrame
     spans: pl.DataFrame
     until: datetime
+    since: datetime | None = None
 
 
 @dataclass(slots=True)

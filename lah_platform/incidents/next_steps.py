@@ -7,10 +7,22 @@ from typing import Any
 
 from lah_platform.incidents.model import Group
 
+_LOOK_AT_VOLUME = "who sends more: tokens were more"
+_LOOK_AT_RATE = "cache hits, model and retries: tokens became dearer"
+_LOOK = {
+    "volume": _LOOK_AT_VOLUME,
+    "retry": "what failed and was tried again",
+    "latency": "what became slow: more was sent after it did",
+    "model": "who chose the model: requests moved to it from another",
+    "prompt": "what prompts are made of: they became longer",
+    "answer": "limits of answers' length: they became longer",
+    "cache": "what prompts begin with: fewer of their tokens came from the cache",
+    "price": "the provider's prices and tiers: the same tokens cost more",
+}
 _WORTH_A_LOOK = 0.2  # of a second candidate: one chance in five
 
 
-def next_steps(where: Mapping[str, Any], costs: Mapping[str, float | None], group: Group) -> list[str]:
+def next_steps(where: Mapping[str, Any], costs: Mapping[str, Any], group: Group) -> list[str]:
     """The likeliest component first, then the next if it is likely enough, the cost, and the events behind it."""
     steps = [_candidate(each, place) for place, each in enumerate(where["candidates"][:3]) if _is_likely(each, place)]
     if not where["candidates"]:
@@ -19,10 +31,11 @@ def next_steps(where: Mapping[str, Any], costs: Mapping[str, float | None], grou
         steps.append(
             f"{where['hurt']} is hardly out of its usual range in the shorter windows: the order is a suspicion."
         )
-    usd, rate = costs["cost_usd"], costs["rate_usd"]
+    usd = costs["cost_usd"]
     if usd is not None and usd > 0:
-        dearer = (rate or 0.0) > usd / 2
-        look = "cache hits, model and retries: tokens became dearer" if dearer else "who sends more: tokens were more"
+        look = _LOOK.get(
+            str(costs["main_cause"]), _LOOK_AT_RATE if (costs.get("rate_usd") or 0) > usd / 2 else _LOOK_AT_VOLUME
+        )
         steps.append(f"It cost {usd:.2f} USD beyond the usual. Look at {look}.")
     kinds = {c.correlation_type for c in group.correlations}
     if "security_incident" in kinds:

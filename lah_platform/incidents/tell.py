@@ -9,52 +9,59 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 import polars as pl
 
-from lah_platform.correlations.model import Correlation
+from lah_platform.correlations.cost_parts import PARTS
+from lah_platform.correlations.model import Evidence
 from lah_platform.incidents.components import Calls, dependencies, node_of, node_telemetry
 from lah_platform.incidents.grouping import first_member, groups
 from lah_platform.incidents.model import IMPACTS, Group, Incident, IncidentInputs
 from lah_platform.incidents.next_steps import next_steps
+from lah_platform.incidents.shared_models import cleared
 from lah_platform.root_cause import Ranking, Target, rank_root_causes
 from lah_platform.root_cause.model import Symptom
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "urn:lah:incident")
-_LEAD = timedelta(hours=1)
+LEAD = timedelta(hours=1)
 """Of quiet before an incident that its start is set against; as much again follows it."""
 _LONGEST = timedelta(hours=6)
 """Where it started is seen in its first hours."""
+USUAL = timedelta(days=3)
+"""Before that: what is usual. Of PetShop's normal operation 15 steps do nearly what 589 do (docs/root-cause.md)."""
 _MOST_CANDIDATES = 5
 _SYMPTOMS: dict[str, Symptom] = {"latency_ms": "latency", "ttft_ms": "latency", "failed_requests": "failures"}
 _SEVERITY_IMPACT = {"warning": "medium", "error": "high", "critical": "critical"}
 
 
 def tell_incidents(inputs: IncidentInputs) -> list[Incident]:
-    """Every incident in the inputs, by start; its identity is that of its earliest anomaly or event.
+    """Every incident in the inputs that had not ended by `since`, by start; its identity is its earliest anomaly's
+    or event's.
 
     Its story is JSON with `what` (anomalies and correlations in sentences), `where` (candidates with confidence, path,
     excess and onset, and from what dependencies), `hurts` (services, models, teams), `costs` (USD beyond the usual,
-    of more and of dearer tokens) and `next` (sentences). Where nothing hurts that components' latency or failures
-    could explain, `where` is empty and says why.
+    in parts that add up, and what the most is for) and `next` (sentences). Where nothing hurts that components' latency
+    or failures could explain, `where` is empty and says why.
     """
     calls: dict[str, Calls] = {}
-    telemetry: dict[str, pl.DataFrame] = {}
+    telemetry: dict[str, tuple[pl.DataFrame, pl.DataFrame]] = {}
     result = []
     for group in groups(inputs.anomalies, inputs.correlations):
         tenant = group.tenant
+        if inputs.since is not None and group.ended_at <= inputs.since:
+            continue
         if tenant not in calls:
             rows = inputs.telemetry.filter(pl.col("tenant") == tenant)
-            telemetry[tenant] = node_telemetry(rows)
+            telemetry[tenant] = rows, node_telemetry(rows)
             links = [c for c in inputs.correlations if c.correlation_type == "temporal" and c.tenant == tenant]
             spans = inputs.spans.filter(pl.col("tenant") == tenant)
             series = inputs.anomalies.filter(pl.col("tenant") == tenant).unique("series_id", keep="any")
             calls[tenant] = dependencies(rows, spans, links, series)
-        result.append(_incident(group, telemetry[tenant], calls[tenant], inputs.until))
+        result.append(_incident(group, *telemetry[tenant], calls[tenant], inputs.until))
     return result
 
 
-def _incident(group: Group, telemetry: pl.DataFrame, calls: Calls, until: datetime) -> Incident:
+def _incident(group: Group, rows: pl.DataFrame, nodes: pl.DataFrame, calls: Calls, until: datetime) -> Incident:
     target = _target(group)
-    ranking, begin = _ranked(group, target, telemetry, calls)
-    where = _where(target, ranking, telemetry, begin)
+    ranking, begin = _ranked(group, target, rows, nodes, calls)
+    where = _where(target, ranking, nodes, begin)
     severity = _severity(group)
     costs = _costs(group)
     hurts = {
@@ -82,7 +89,7 @@ def _incident(group: Group, telemetry: pl.DataFrame, calls: Calls, until: dateti
         ended_at=group.ended_at,
         root_cause=first["node"] if first else None,
         root_cause_confidence=first["confidence"] if first else None,
-        cost_usd=None if usd is None else Decimal(str(round(usd, 6))),
+        cost_usd=None if usd is None else Decimal(str(usd)),
         story=story,
         members=(
             *(("anomaly", str(row["anomaly_id"])) for row in group.anomalies),
@@ -110,15 +117,17 @@ def _target(group: Group) -> Target | None:
 
 
 def _ranked(
-    group: Group, target: Target | None, telemetry: pl.DataFrame, calls: Calls
+    group: Group, target: Target | None, rows: pl.DataFrame, nodes: pl.DataFrame, calls: Calls
 ) -> tuple[Ranking | None, datetime | None]:
-    begin = group.started_at - _LEAD
-    end = min(group.ended_at, group.started_at + _LONGEST) + _LEAD
-    window = telemetry.filter((pl.col("at") >= begin) & (pl.col("at") < end))
+    begin = group.started_at - LEAD
+    end = min(group.ended_at, group.started_at + _LONGEST) + LEAD
+    during, before = pl.col("at").is_between(begin, end, "left"), pl.col("at").is_between(begin - USUAL, begin, "left")
+    window = nodes.filter(during)
     if target is None or window.filter(pl.col("node") == target.node).height < 3:
         return None, None
-    normal = telemetry.filter(pl.col("at") < begin)
-    return rank_root_causes(window, normal, target, calls or None), window["at"].min()  # type: ignore[return-value]
+    known = rows.filter(during | before)
+    calls = cleared(calls, known, during, before, target)
+    return rank_root_causes(window, nodes.filter(before), target, calls or None), window["at"].min()  # type: ignore[return-value]
 
 
 def _where(
@@ -161,14 +170,20 @@ def _severity(group: Group) -> str:
     return max(impacts, key=IMPACTS.index, default="medium")
 
 
-def _costs(group: Group) -> dict[str, float | None]:
-    impacts = [c for c in group.correlations if c.correlation_type == "cost_impact" and "cost_usd" in c.evidence]
-    return {name: _total(impacts, name) for name in ("cost_usd", "volume_usd", "rate_usd")}
+def _costs(group: Group) -> dict[str, Any]:
+    """What it cost beyond the usual in USD, and the parts of that, each the exact sum over its cost impacts."""
+    impacts = [c.evidence for c in group.correlations if c.correlation_type == "cost_impact"]
+    totals = {name: _total(impacts, name) for name in ("cost_usd", *PARTS, "rate_usd")}
+    causes = [(float(e["cost_usd"] or 0), str(e["main_cause"])) for e in impacts if e.get("main_cause")]
+    cause = max(causes, key=lambda each: abs(each[0]))[1] if causes else None
+    return {"cost_usd": totals.pop("cost_usd"), "main_cause": cause} | {
+        name: value for name, value in totals.items() if value is not None
+    }
 
 
-def _total(impacts: list[Correlation], name: str) -> float | None:
-    values = [float(value) for c in impacts if (value := c.evidence.get(name)) is not None]
-    return sum(values) if values else None
+def _total(impacts: list[Evidence], name: str) -> float | None:
+    values = [Decimal(str(value)) for each in impacts if (value := each.get(name)) is not None]
+    return float(sum(values)) if values else None
 
 
 def _title(group: Group, first: dict[str, Any] | None) -> str:

@@ -1,5 +1,6 @@
 """What the served tables promise: costs, anomalies, forecasts, correlations and reports."""
 
+from lah_platform.quality.incidents import COSTS_ADD_UP
 from lah_platform.quality.rules import Asset, Rule, above, at_least, between, filled, names, not_below
 from lah_platform.rollups.windows import window
 
@@ -257,6 +258,7 @@ CORRELATIONS = Asset(
                 end
             """,
         ),
+        COSTS_ADD_UP,
     ),
 )
 

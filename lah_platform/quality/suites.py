@@ -1,7 +1,8 @@
 """Running an asset's rules on PostgreSQL through Great Expectations, and saying what came out.
 
 Belongs here: everything that touches Great Expectations, inside functions because its import takes 5 seconds and
-300 MB. Does not: what is promised (`events`, `landing`, `rollups`, `served`), keeping verdicts (`stores/checks.py`).
+300 MB. Does not: what is promised (`events`, `landing`, `rollups`, `served`, `incidents`), keeping verdicts
+(`stores/checks.py`).
 """
 
 import json
@@ -17,6 +18,7 @@ from typing import Any, ClassVar
 
 from lah_platform.errors import LahError
 from lah_platform.quality.events import EVENTS
+from lah_platform.quality.incidents import INCIDENTS
 from lah_platform.quality.landing import LEDGER
 from lah_platform.quality.rollups import ROLLUPS
 from lah_platform.quality.rules import Asset, Expectation, Rule, Severity, filled
@@ -26,7 +28,13 @@ from lah_platform.settings import TELEMETRY_OFF
 __all__ = ["ASSETS", "RuleFailedToRun", "Verdict", "run_suite"]
 
 ASSETS: Mapping[str, Asset] = MappingProxyType(
-    {asset.name: asset for asset in (EVENTS, LEDGER, *ROLLUPS, COST_DAILY, ANOMALIES, FORECASTS, CORRELATIONS, REPORTS)}
+    {
+        asset.name: asset
+        for asset in (
+            *(EVENTS, LEDGER, *ROLLUPS, COST_DAILY),
+            *(ANOMALIES, FORECASTS, CORRELATIONS, INCIDENTS, REPORTS),
+        )
+    }
 )
 """Every asset that has a suite, in the order of the flow."""
 

@@ -6,7 +6,7 @@ events. Does not: reading (`traces`), inventing (`synthetic`), sending (whoever 
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +18,16 @@ from lah_platform.replay.disturbances import with_duplicates, with_malformed
 from lah_platform.replay.generic import read_file
 from lah_platform.replay.latency_model import LatencyModel
 from lah_platform.replay.llmperf import benchmark_units
+from lah_platform.replay.planted import (
+    LEAST_EVENTS,
+    PlantedEpisode,
+    PlantedIncident,
+    announcements,
+    episodes_in,
+    incident_in,
+)
+from lah_platform.replay.planted_episodes import episode_events
+from lah_platform.replay.planted_incident import incident_events
 from lah_platform.replay.requests import COST_DELAY_US, REQUEST_STREAMS, request_events
 from lah_platform.replay.scene import Scene
 from lah_platform.replay.servegen import choose_windows, throughput_events
@@ -36,8 +46,9 @@ REAL = "real traces"
 GENERATED = "generated workload"
 
 # What each source may keep of a budget; the default budget keeps llmperf and everything synthetic whole.
-_WEIGHTS = {"azure-code": 19.0, "mooncake": 21.0, "servegen": 26.0, "llmperf": 4.0, "synthetic": 30.0}
+_WEIGHTS = {"azure-code": 17.0, "mooncake": 17.0, "servegen": 26.0, "llmperf": 4.0, "synthetic": 36.0}
 _EVENTS_PER_REQUEST = 3
+_TOO_SMALL = f"a replay of fewer than {LEAST_EVENTS:,} events has no room for it"
 
 
 class Expected(NamedTuple):
@@ -54,6 +65,8 @@ class ReplayPlan:
     """Messages in the order to send them (`timestamp` never falls, none is after `end`), and what they hold.
 
     `counts` are events by source and `kinds` by "payload_type/subtype", both without duplicates and malformed ones.
+    `planted` and `planted_incident` are what is in it on purpose, for whoever wants to know whether it is found; where
+    there is nothing, `why_nothing_planted` says why.
     """
 
     messages: list[ReplayMessage]
@@ -61,6 +74,9 @@ class ReplayPlan:
     origin: str
     counts: dict[str, int]
     kinds: dict[str, int]
+    planted: tuple[PlantedEpisode, ...] = ()
+    planted_incident: PlantedIncident | None = None
+    why_nothing_planted: str = "a file or a single trace is replayed as it is"
 
     @classmethod
     def of_traces(
@@ -80,8 +96,9 @@ class ReplayPlan:
 
         Every source's newest event is at `end` (tz-aware, newest event to the microsecond); within a source,
         distances in time are the trace's. `source` is one of traces.TRACES or "all", which adds what the traces
-        lack. About `events` events are kept (None: all). Ids derive from `run_id`: a run that is to be repeated
-        repeats its `end`, `events` and `seed` too, or the same id comes under another timestamp.
+        lack and, from LEAST_EVENTS on, planted episodes of each anomaly type and an incident (see `planted`), which
+        count as events. About `events` events are kept (None: all). Ids derive from `run_id`: a run that is to be
+        repeated repeats its `end`, `events` and `seed` too, or the same id comes under another timestamp.
         `duplicate_share` of the messages are sent twice, `malformed_count` unstorable records are mixed in, and
         `nested_share` of the events that have an older spelling use it.
 
@@ -93,13 +110,16 @@ class ReplayPlan:
         traces = read_traces(traces_dir, names) if traces_dir else generate_traces(profile, names, seed)
         latency = LatencyModel(profile.all_providers.ttft_s, profile.all_providers.inter_token_s)
         benchmark = [] if traces.benchmark is None else benchmark_units(traces.benchmark, identity, end_us)
-        invented = synthetic_units(Scene(identity, end_us, seed, profile)) if source == "all" else []
+        scene = Scene(identity, end_us, seed, profile)
+        invented = synthetic_units(scene) if source == "all" else []
+        plants = source == "all" and (events is None or events >= LEAST_EVENTS)
+        planted = [*episode_events(scene), *incident_events(scene), *announcements(scene)] if plants else []
 
         sizes = {name: frame.height * _EVENTS_PER_REQUEST for name, frame in traces.requests.items()}
         sizes["servegen"] = 0 if traces.windows is None else choose_windows(traces.windows, None).height
         sizes["llmperf"] = sum(len(unit.events) for unit in benchmark)
         sizes["synthetic"] = sum(len(unit.events) for unit in invented)
-        budget = shares(sizes, _WEIGHTS, events)
+        budget = shares(sizes, _WEIGHTS, None if events is None else events - len(planted))
 
         drafts: dict[str, list[Draft]] = {}
         for name, frame in traces.requests.items():
@@ -115,7 +135,13 @@ class ReplayPlan:
         drafts["llmperf"] = thin(benchmark, budget["llmperf"])
         drafts["synthetic"] = thin(invented, budget["synthetic"])
         origin = REAL if traces_dir else GENERATED
-        return _plan(drafts, origin, identity, seed, duplicate_share, malformed_count, nested_share)
+        if not plants:
+            plan = _plan(drafts, origin, identity, seed, duplicate_share, malformed_count, nested_share)
+            is_small = source == "all"
+            return replace(plan, why_nothing_planted=_TOO_SMALL) if is_small else plan
+        drafts["planted"] = planted
+        plan = _plan(drafts, origin, identity, seed, duplicate_share, malformed_count, nested_share)
+        return replace(plan, planted=episodes_in(scene), planted_incident=incident_in(scene), why_nothing_planted="")
 
     @classmethod
     def of_file(
@@ -166,6 +192,7 @@ class ReplayPlan:
             f"{self.origin}: {sum(self.counts.values()):,} events ({counts}), "
             f"{self.expected.duplicate:,} sent twice, {self.expected.dead_lettered:,} malformed, "
             f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"
+            + (f"; nothing is planted: {self.why_nothing_planted}" if self.why_nothing_planted else "")
         )
 
 

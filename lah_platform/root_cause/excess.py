@@ -91,10 +91,18 @@ def _excess(window: Telemetry, normal: Telemetry, symptom: Symptom, weights: Flo
         contrast = _contrast(values, weights)
         spread = _two_sided(weights)
         noise = _sliding(usual, spread)
-    requests = _row_mean(window.requests)
+    requests = _requests(window, normal)
     level = np.where(np.isnan(median), _row_median(values), median)
     scale = np.fmax([_robust_scale(each) for each in noise], _floor(symptom, level, normal, requests, spread))
-    return Excess(contrast, scale, np.nan_to_num(requests), level)
+    return Excess(contrast, scale, requests, level)
+
+
+def _requests(window: Telemetry, normal: Telemetry) -> Floats:
+    """Per step: those of the window, else of normal operation; where nobody counts any, all nodes are as busy."""
+    now, usual = _row_mean(window.requests), _row_mean(normal.requests)
+    known = np.where(np.isnan(now), usual, now)
+    requests: Floats = np.ones_like(known) if np.isnan(known).all() else np.nan_to_num(known)
+    return requests
 
 
 def _two_sided(weights: Floats) -> Floats:

@@ -4,7 +4,8 @@ import json
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +15,7 @@ from lah_platform.errors import ConfigurationError, StackError
 from lah_platform.rollups.windows import WINDOWS
 from lah_platform.settings import Settings
 from lah_platform.stack.lineage import materialized_at
+from lah_platform.stack.planted import Planted, as_plain, planted_and_found
 from lah_platform.stack.replaying import Replayed, replay
 from lah_platform.stack.supervisor import Supervisor
 from lah_platform.stores.backfills import request_backfill, state_of
@@ -37,7 +39,7 @@ _NOT_OURS_TO_MAKE = ("kafka_events", "checks", "audit_log", "events_archive")
 
 @dataclass
 class Summary:
-    """What `lah demo` says at its end. `is_complete`: every stage has rows and every check ran and passed."""
+    """What `lah demo` says at its end: rows of every stage, verdicts, and whether what was planted was found."""
 
     received: int = 0
     stored: int = 0
@@ -55,6 +57,8 @@ class Summary:
     failed_checks: list[str] = field(default_factory=list)
     never_materialized: list[str] = field(default_factory=list)
     report_path: str = ""
+    planted: Planted = field(default_factory=Planted)
+    planted_sent: int = 0
     source: str = ""
     peak_resident_mib: int = 0
     seconds: float = 0.0
@@ -80,6 +84,11 @@ class Summary:
         lacks += [name for name, there in stages.items() if not there]
         lacks += [f"materialization of {name}" for name in self.never_materialized]
         lacks += [f"check {name} failed" for name in self.failed_checks]
+        lacks += self.planted.missing()
+        told_of = len(self.planted.episodes) + len(self.planted.incidents)
+        lacks += (
+            [f"{self.planted_sent - told_of} planted things that did not land"] if told_of < self.planted_sent else []
+        )
         return lacks if self.is_balanced else [*lacks, "a ledger that balances"]
 
 
@@ -128,11 +137,11 @@ def run_main_job(
         everything = before + sent.messages
         timed("landing", lambda: _wait(hub, "landing", lambda: _received(connection) >= everything, _LANDING_SECONDS))
         if sent.was_loaded and not summarise(connection, settings).missing():
-            return _described(summarise(connection, settings), sent.description, stages, hub)
+            return _described(summarise(connection, settings), connection, run, sent, stages, hub)
         timed("rollups", lambda: _wait(hub, "code", lambda: pending(connection) == 0, _ROLLUP_SECONDS))
         timed("costs, signals, checks, report", lambda: _run(hub, connection, "daily"))
         timed("marts", lambda: _wait(hub, "marts", lambda: _has_fresh_marts(hub), _RUN_SECONDS))
-        return _described(summarise(connection, settings), sent.description, stages, hub)
+        return _described(summarise(connection, settings), connection, run, sent, stages, hub)
 
 
 def summarise(connection: Connection, settings: Settings) -> Summary:
@@ -170,11 +179,15 @@ def _marts(connection: Connection) -> dict[str, int]:
     return rows
 
 
-def _described(summary: Summary, source: str, stages: dict[str, float], hub: Supervisor) -> Summary:
+def _described(
+    summary: Summary, connection: Connection, run: str, sent: Replayed, stages: dict[str, float], hub: Supervisor
+) -> Summary:
+    summary.planted = planted_and_found(connection, run, f"nothing, for {sent.why_nothing_planted}")
+    summary.planted_sent = sent.planted
     summary.never_materialized = sorted(
         name for name, at in materialized_at(hub.dagster_url).items() if not at and name not in _NOT_OURS_TO_MAKE
     )
-    summary.source = source
+    summary.source = sent.description
     summary.stage_seconds = stages
     hub.note_memory()
     summary.peak_resident_mib = hub.peak_resident_bytes // 2**20
@@ -220,4 +233,5 @@ def _wait(hub: Supervisor, log: str, condition: Callable[[], bool], seconds: flo
 
 def as_json(summary: Summary) -> str:
     """The summary as one line."""
-    return json.dumps(vars(summary), default=str)
+    whole = asdict(summary) | {"planted": as_plain(summary.planted)}
+    return json.dumps(whole, default=lambda each: each.isoformat() if isinstance(each, datetime) else str(each))

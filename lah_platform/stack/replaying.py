@@ -22,11 +22,14 @@ _Q = queries("stack")
 
 @dataclass(frozen=True)
 class Replayed:
-    """What was sent; `messages` is 0 when the run had been loaded before. `description` is one line for a person."""
+    """What was sent; `messages` is 0 when the run had been loaded before. `description` is one line for a person.
+    `planted` is how many things were planted in it; where it is 0, `why_nothing_planted` says why."""
 
     messages: int
     description: str
     seconds: float
+    planted: int = 0
+    why_nothing_planted: str = "the run that was loaded before holds nothing of it"
 
     @property
     def was_loaded(self) -> bool:
@@ -77,7 +80,8 @@ def replay(
             on_produced=on_produced,
         )
         connection.execute(_Q["finish_replay"], {"run_key": run})
-    return Replayed(produced, plan.describe(), time.monotonic() - started)
+    planted = len(plan.planted) + (plan.planted_incident is not None)
+    return Replayed(produced, plan.describe(), time.monotonic() - started, planted, plan.why_nothing_planted)
 
 
 def _plan(

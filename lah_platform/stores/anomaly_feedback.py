@@ -7,6 +7,8 @@ from uuid import UUID
 
 import polars as pl
 
+from lah_platform.errors import ConfigurationError
+from lah_platform.events.names import tenant_problem
 from lah_platform.stores.audit import record
 from lah_platform.stores.frames import read_frame
 from lah_platform.stores.postgres import Connection
@@ -19,6 +21,7 @@ __all__ = [
     "maintenance_listed",
     "read_dismissals",
     "read_maintenance",
+    "remove_maintenance",
 ]
 
 _Q = queries("signals")
@@ -33,7 +36,8 @@ _DISMISSALS: dict[str, Any] = {
     "deviation": pl.Float64,
 }
 _MAINTENANCE: dict[str, Any] = {"tenant": pl.String, "model": pl.String, "starts_at": _TIME, "ends_at": _TIME}
-_LISTED = ("maintenance_id", "tenant", "model", "starts_at", "ends_at", "reason", "created_by")
+_LISTED = ("maintenance_id", "tenant", "model", "starts_at", "ends_at", "reason", "created_by", "created_at")
+_LONGEST_TEXT = 1000
 _LEARNING = ("tenant", "series_id", "metric", "event_type", "subtype", "model", "hours")
 
 
@@ -70,8 +74,14 @@ def add_maintenance(
     model: str | None,
     reason: str,
     actor: str,
-) -> int:
-    """Tell nothing of the tenant's series ("*": everyone's; of `model` only, if given) in [starts_at, ends_at) UTC."""
+) -> dict[str, Any]:
+    """Tell nothing of the tenant's series ("*": everyone's; of `model` only, if given) in [starts_at, ends_at) UTC;
+    returns the window as `maintenance_listed` does.
+
+    Raises ConfigurationError for a time that does not end after it starts, and for names that no series has.
+    """
+    if problem := _problem(starts_at, ends_at, tenant, model, reason):
+        raise ConfigurationError(*problem)
     told = {"starts_at": starts_at, "ends_at": ends_at, "tenant": tenant, "model": model, "reason": reason}
     with connection.transaction():
         row = connection.execute(_Q["add_maintenance"], told | {"actor": actor}).fetchone()
@@ -79,7 +89,7 @@ def add_maintenance(
             raise AssertionError("an insert returned no row")
         details = {"from": f"{starts_at}", "to": f"{ends_at}", "model": model, "reason": reason}
         record(connection, actor, "add", "maintenance", str(row[0]), tenant, details)
-    return int(row[0])
+    return dict(zip(_LISTED, row, strict=True))
 
 
 def read_maintenance(connection: Connection, start: datetime, end: datetime) -> pl.DataFrame:
@@ -87,10 +97,37 @@ def read_maintenance(connection: Connection, start: datetime, end: datetime) -> 
     return read_frame(connection, _Q["maintenance"], {"start": start, "end": end}, schema=_MAINTENANCE)
 
 
-def maintenance_listed(connection: Connection, since: datetime) -> list[Mapping[str, Any]]:
-    """Maintenance that ends after `since`, the next first."""
-    rows = connection.execute(_Q["maintenance_listed"], {"since": since})
+def maintenance_listed(
+    connection: Connection, since: datetime, *, tenant: str = "*", limit: int | None = None
+) -> list[dict[str, Any]]:
+    """Maintenance of the tenant's series ("*": of anyone's) that ends after `since`, the next first."""
+    rows = connection.execute(_Q["maintenance_listed"], {"since": since, "tenant": tenant, "limit": limit})
     return [dict(zip(_LISTED, row, strict=True)) for row in rows]
+
+
+def remove_maintenance(connection: Connection, maintenance_id: int, *, tenant: str, actor: str) -> bool:
+    """Take a maintenance window of `tenant` ("*": of any) back; False when there is none. The audit log keeps it."""
+    with connection.transaction():
+        asked = {"maintenance_id": maintenance_id, "tenant": tenant}
+        row = connection.execute(_Q["remove_maintenance"], asked).fetchone()
+        if row is None:
+            return False
+        owner, model, starts_at, ends_at, reason = row
+        details = {"from": f"{starts_at}", "to": f"{ends_at}", "model": model, "reason": reason}
+        record(connection, actor, "remove", "maintenance", str(maintenance_id), owner, details)
+    return True
+
+
+def _problem(
+    starts_at: datetime, ends_at: datetime, tenant: str, model: str | None, reason: str
+) -> tuple[str, str] | None:
+    if ends_at <= starts_at:
+        return "The end is not after the start", "Name the earlier time first"
+    if tenant != "*" and (wrong := tenant_problem(tenant)):
+        return f"The tenant's name {wrong}", "Name a tenant, or leave it out"
+    if any("\0" in text or len(text) > _LONGEST_TEXT for text in (model or "", reason)):
+        return f"A model or reason is longer than {_LONGEST_TEXT} characters or holds NUL", "Say it shorter"
+    return None
 
 
 def learning(connection: Connection, start: datetime, end: datetime, needed: int) -> list[Mapping[str, Any]]:

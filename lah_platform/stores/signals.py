@@ -1,16 +1,14 @@
-"""Signals in PostgreSQL: points of the rollups out, episodes, forecasts and correlations in."""
+"""Signals in PostgreSQL: what they are made of out, episodes, forecasts and correlations in."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
-from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from lah_platform.anomalies.identity import anomaly_id
 from lah_platform.correlations.model import Correlation
-from lah_platform.rollups.windows import window as window_named
 from lah_platform.stores.frames import copy_frame, copy_rows, read_frame
 from lah_platform.stores.live_feed import noting_changes
 from lah_platform.stores.postgres import Connection
@@ -20,8 +18,9 @@ __all__ = [
     "Connection",
     "read_anomalies",
     "read_linked_events",
-    "read_points",
+    "read_owners",
     "read_unjudged_forecasts",
+    "read_usage",
     "write_anomalies",
     "write_correlations",
     "write_forecasts",
@@ -30,36 +29,10 @@ __all__ = [
 
 _Q = queries("signals")
 _TIME = pl.Datetime("us", "UTC")
-_MEASURES = {  # measure: its SQL on a rollup row
-    "count": "count::double precision",
-    "sum": "coalesce(sum_exact::double precision, sum)",
-    "avg": "mean",
-    "min": "min",
-    "max": "max",
-    "stddev": "case when count > 1 then sqrt(m2 / (count - 1)) end",
-    "p50": "p50",
-    "p95": "p95",
-    "p99": "p99",
-}
-_HISTOGRAM = "r.hist_keys, r.hist_counts"
-_NO_HISTOGRAM = "null::integer[] as hist_keys, null::bigint[] as hist_counts"
-_POINTS: dict[str, Any] = {
-    "tenant": pl.String,
-    "series_id": pl.Int64,
-    "event_type": pl.String,
-    "subtype": pl.String,
-    "model": pl.String,
-    "metric": pl.String,
-    "bucket_start": _TIME,
-    "value": pl.Float64,
-    "count": pl.Int64,
-    "hist_keys": pl.List(pl.Int32),
-    "hist_counts": pl.List(pl.Int64),
-}
 _LINKED: dict[str, Any] = (
     {"event_id": pl.String, "ts": _TIME}
     | dict.fromkeys(["tenant", "event_type", "subtype", "severity", "correlation_id", "parent_event_id"], pl.String)
-    | {"series_id": pl.Int64, "resource": pl.String, "source_module": pl.String}
+    | {"series_id": pl.Int64, "resource": pl.String, "lineage": pl.List(pl.String), "source_module": pl.String}
 )
 _ANOMALIES: dict[str, Any] = (
     {"anomaly_id": pl.String, "tenant": pl.String, "series_id": pl.Int64}
@@ -67,6 +40,12 @@ _ANOMALIES: dict[str, Any] = (
     | dict.fromkeys(["started_at", "peak_at", "ended_at"], _TIME)
     | {"score": pl.Float64, "deviation": pl.Float64}
     | dict.fromkeys(["event_type", "subtype", "model"], pl.String)
+)
+_USAGE: dict[str, Any] = (
+    {"at": _TIME, "service": pl.String, "model": pl.String}
+    | dict.fromkeys(["requests", "fresh_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens"], pl.Int64)
+    | {"usd": pl.String, "failed_requests": pl.Int64}
+    | dict.fromkeys(["fresh_price", "cache_read_price", "cache_write_price", "output_price"], pl.String)
 )
 
 _UNJUDGED: dict[str, Any] = {
@@ -101,38 +80,22 @@ _MEMBER_TYPES = {
 }
 
 
-def read_points(
-    connection: Connection,
-    window: str,
-    measure: str,
-    metrics: Sequence[str],
-    start: datetime,
-    end: datetime,
-    *,
-    with_histograms: bool = True,
-) -> pl.DataFrame:
-    """The points of `metrics` in [start, end) UTC, `value` being `measure` of each bucket of `window`.
-
-    Without histograms (they are null then) 67,000 points take 0.4 s instead of 3. ValueError for an unknown window or
-    measure.
-    """
-    if measure not in _MEASURES:
-        raise ValueError(f"no measure is called {measure!r}: use one of {', '.join(_MEASURES)}")
-    statement = sql.SQL(
-        "select s.tenant, r.series_id, s.event_type, s.subtype, s.model, r.metric, r.bucket_start, {value} as value,"
-        " r.count, {histogram} from {table} r join series s using (series_id)"
-        " where r.metric = any(%(metrics)s) and r.bucket_start >= %(start)s and r.bucket_start < %(end)s"
-    ).format(
-        value=sql.SQL(_MEASURES[measure]),
-        histogram=sql.SQL(_HISTOGRAM if with_histograms else _NO_HISTOGRAM),
-        table=sql.Identifier(window_named(window).table),
-    )
-    return read_frame(connection, statement, {"metrics": list(metrics), "start": start, "end": end}, schema=_POINTS)
-
-
 def read_linked_events(connection: Connection, start: datetime, end: datetime) -> pl.DataFrame:
     """Events of [start, end) UTC that correlations are made of."""
     return read_frame(connection, _Q["linked_events"], {"start": start, "end": end}, schema=_LINKED)
+
+
+def read_usage(connection: Connection, tenant: str, spans: Sequence[tuple[datetime, datetime]]) -> pl.DataFrame:
+    """What the tenant's requests used and cost in spans of whole hours [start, end) UTC that do not overlap, as
+    correlations take it; amounts and prices as text, exact."""
+    asked = {"tenant": tenant, "starts": [start for start, _ in spans], "ends": [end for _, end in spans]}
+    return read_frame(connection, _Q["usage_of_spans"], asked, schema=_USAGE)
+
+
+def read_owners(connection: Connection, series_ids: Sequence[int]) -> pl.DataFrame:
+    """Tenant and model of each series."""
+    schema = {"series_id": pl.Int64, "tenant": pl.String, "model": pl.String}
+    return read_frame(connection, _Q["owners_of_series"], {"series_ids": list(series_ids)}, schema=schema)
 
 
 def read_anomalies(connection: Connection, start: datetime, end: datetime) -> pl.DataFrame:
@@ -175,7 +138,8 @@ def write_forecasts(
     """Write `window`'s forecasts and what they were made of, one origin beside the other; returns how many forecasts.
 
     frame, models: of `forecasts.forecast_with_reasons`. What is there of the same series, metric and origin is
-    replaced. Forecasts older than 45 days are deleted; of `forecast_models` nothing is.
+    replaced. Forecasts older than 45 days are deleted, and what other methods said of the metrics' buckets after
+    `computed_at`, of every series: the first run after an upgrade leaves none of them. Of `forecast_models` nothing is.
     """
     extra = {"window_name": pl.lit(window), "computed_at": pl.lit(computed_at).cast(_TIME)}
     tenants = _tenants(connection, frame)
@@ -193,6 +157,15 @@ def write_forecasts(
         connection.execute(_Q["delete_forecasts"], replaced)
         connection.execute(_Q["delete_forecast_models"], replaced)
         connection.execute(_Q["forget_forecasts"], {"window": window, "before": computed_at - _KEPT})
+        connection.execute(
+            _Q["forget_other_methods"],
+            {
+                "window": window,
+                "metrics": frame["metric"].unique().to_list(),
+                "methods": frame["method"].unique().to_list(),
+                "after": computed_at,
+            },
+        )
         copy_frame(connection, "forecast_models", made_of, [*names, *models.columns])
         return copy_frame(connection, "forecasts", rows, [*names, *frame.columns])
 

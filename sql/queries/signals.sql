@@ -4,7 +4,13 @@
 -- Events that say what caused them or what they belong to, and all security and governance events. The cost event of a
 -- request names its usage event as parent by routine: that link is bookkeeping, not a cause.
 select event_id::text, ts, tenant, event_type, subtype, severity::text, correlation_id::text, parent_event_id::text, series_id,
-       coalesce(payload ->> 'resource_id', payload ->> 'target_resource', payload ->> 'resource') as resource,
+       coalesce(payload ->> 'resource_id', payload ->> 'target_resource', payload ->> 'resource', payload ->> 'data_asset_id')
+           as resource,
+       case when subtype = 'data_lineage' and jsonb_typeof(payload -> 'lineage_path') = 'array' then array_remove(
+           payload ->> 'source'
+           || array(select jsonb_array_elements_text(payload -> 'lineage_path'))
+           || case when not payload -> 'lineage_path' ? (payload ->> 'data_asset_id') then payload ->> 'data_asset_id' end
+           || (payload ->> 'destination'), null) end as lineage,
        source_module
 from events
 where ts >= %(start)s and ts < %(end)s
@@ -44,6 +50,12 @@ where f.series_id = o.series_id and f.metric = o.metric and f.window_name = %(wi
 -- Forecasts of origins before a time; what they were made of and how they came out stays.
 delete from forecasts where window_name = %(window)s and trained_through < %(before)s
 
+-- name: forget_other_methods
+-- What other methods said of metrics' buckets still to come: after an upgrade nothing of the old method is served.
+delete from forecasts
+where window_name = %(window)s and metric = any (%(metrics)s) and method <> all (%(methods)s)
+  and target_start > %(after)s
+
 -- name: unjudged_forecasts
 -- Forecasts of metrics for buckets of [start, end) that may not all have been compared with what came about.
 select f.series_id, f.metric, f.method, f.trained_through, f.target_start, f.value, f.lower, f.upper, f.lower_80,
@@ -73,6 +85,10 @@ delete from correlations where (ended_at > %(start)s and ended_at <= %(end)s) or
 -- The tenant of each series.
 select series_id, tenant from series where series_id = any(%(series_ids)s)
 
+-- name: dimensions_of_series
+-- What points tell of each series.
+select series_id, tenant, event_type, subtype, model from series where series_id = any(%(series_ids)s)
+
 -- name: anomaly_of
 -- One anomaly of a tenant ('*': of any), as it is dismissed.
 select tenant, series_id, metric, anomaly_type, started_at, deviation from anomalies
@@ -100,7 +116,7 @@ where started_at < %(end)s and started_at >= %(start)s
 -- A time in which nothing is told.
 insert into maintenance_windows (tenant, model, starts_at, ends_at, reason, created_by)
 values (%(tenant)s, %(model)s, %(starts_at)s, %(ends_at)s, %(reason)s, %(actor)s)
-returning maintenance_id
+returning maintenance_id, tenant, model, starts_at, ends_at, reason, created_by, created_at
 
 -- name: maintenance
 -- Maintenance that overlaps a period.
@@ -108,8 +124,15 @@ select tenant, model, starts_at, ends_at from maintenance_windows where ends_at 
 
 -- name: maintenance_listed
 -- Maintenance that has not ended long ago, the next first.
-select maintenance_id, tenant, model, starts_at, ends_at, reason, created_by from maintenance_windows
-where ends_at > %(since)s order by starts_at, maintenance_id
+select maintenance_id, tenant, model, starts_at, ends_at, reason, created_by, created_at from maintenance_windows
+where ends_at > %(since)s and (%(tenant)s::text = '*' or tenant in ('*', %(tenant)s::text))
+order by starts_at, maintenance_id limit %(limit)s
+
+-- name: remove_maintenance
+-- One maintenance window of a tenant ('*': of any), taken back.
+delete from maintenance_windows
+where maintenance_id = %(maintenance_id)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+returning tenant, model, starts_at, ends_at, reason
 
 -- name: learning_series
 -- Series and metrics with too few hours in a period to be judged yet, the longest known first.
@@ -140,20 +163,18 @@ join lateral (
 ) m on m.ids is not null
 where c.ended_at > %(start)s and c.started_at < %(end)s
 
+-- name: component_series
+-- Series of components: those of a service or a model.
+select series_id, tenant, service, model from series where service <> '' or model <> ''
+
 -- name: component_telemetry
--- Requests, mean latency in seconds and share of failures by five minutes, service and model.
-select s.tenant, r.bucket_start as at, s.service, s.model,
-       greatest(coalesce(sum(r.count) filter (where r.metric = 'latency_ms'), 0),
-                coalesce(sum(r.sum_exact) filter (where r.metric = 'total_requests'), 0))::float8 as requests,
-       (sum(r.mean * r.count) filter (where r.metric = 'latency_ms')
-         / (nullif(sum(r.count) filter (where r.metric = 'latency_ms'), 0) * 1000))::float8 as latency,
-       (sum(r.sum_exact) filter (where r.metric = 'failed_requests')
-         / nullif(sum(r.sum_exact) filter (where r.metric = 'total_requests'), 0))::float8 as failed_share
-from rollup_5m r join series s using (series_id)
+-- Requests, latency and failures of components by five minutes, a metric a row, as whole columns.
+select r.metric, array_agg(r.series_id), array_agg(r.bucket_start), array_agg(r.count), array_agg(r.mean),
+       array_agg(coalesce(r.sum_exact, 0)::float8)
+from rollup_5m r
 where r.metric in ('latency_ms', 'failed_requests', 'total_requests')
   and r.bucket_start >= %(start)s and r.bucket_start < %(end)s
-  and (s.service <> '' or s.model <> '')
-group by s.tenant, r.bucket_start, s.service, s.model
+group by r.metric
 
 -- name: spans
 -- The latest events of a period that name a parent or an operation, with the component each belongs to.
@@ -163,6 +184,64 @@ where e.ts >= %(start)s and e.ts < %(end)s and (e.parent_event_id is not null or
 order by e.ts desc
 limit %(limit)s
 
+-- name: usage_of_spans
+-- What a tenant's requests used and cost by hour, service and model in some spans, by their cost events, which repeat the
+-- tokens; with how many failed, and the prices in force at that hour in USD a token. A part of the cache without a price
+-- of its own costs what fresh input costs; input nobody parted is fresh.
+select u.*, (p.input_usd_per_mtok / 1000000)::text as fresh_price,
+       (coalesce(p.cache_read_usd_per_mtok, p.input_usd_per_mtok) / 1000000)::text as cache_read_price,
+       (coalesce(p.cache_write_usd_per_mtok, p.input_usd_per_mtok) / 1000000)::text as cache_write_price,
+       (p.output_usd_per_mtok / 1000000)::text as output_price
+from (
+    select date_trunc('hour', e.ts, 'UTC') as at, s.service, s.model,
+           count(*) filter (where e.subtype = 'token_cost') as requests,
+           coalesce(sum(coalesce(e.input_fresh_tokens, e.input_tokens)) filter (where e.subtype = 'token_cost'), 0)::bigint
+               as fresh_tokens,
+           coalesce(sum(e.input_cache_read_tokens) filter (where e.subtype = 'token_cost'), 0)::bigint as cache_read_tokens,
+           coalesce(sum(e.input_cache_write_tokens) filter (where e.subtype = 'token_cost'), 0)::bigint as cache_write_tokens,
+           coalesce(sum(coalesce(e.output_visible_tokens + coalesce(e.output_reasoning_tokens, 0), e.output_tokens))
+               filter (where e.subtype = 'token_cost'), 0)::bigint as output_tokens,
+           coalesce(sum(e.cost_usd) filter (where e.subtype = 'token_cost'), 0)::text as usd,
+           coalesce(sum(e.failed_requests), 0)::bigint as failed_requests
+    from unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) as span (starts_at, ends_at)
+    cross join lateral (
+        select * from events e
+        where e.ts >= span.starts_at and e.ts < span.ends_at and e.tenant = %(tenant)s
+          and e.subtype in ('token_cost', 'error_rate')
+    ) e
+    join series s using (series_id)
+    group by 1, s.service, s.model
+) u
+left join prices p on p.model = u.model and u.at >= p.valid_from and u.at < p.valid_to
+
 -- name: delete_incidents
 -- Incidents that overlap a period, and those told again, before they are written again; members go with them.
 delete from incidents where (ended_at > %(start)s and started_at < %(end)s) or incident_id = any(%(ids)s)
+
+-- name: judged_revisions
+-- Of each series and metric with days in a period: the sum of their revisions and how many there are. Every late event
+-- raises the revision of its day's row, so an unchanged pair means that no judged bucket has changed.
+select series_id, metric, sum(revision)::bigint as revisions, count(*) as days from rollup_1d
+where metric = any(%(metrics)s) and bucket_start >= %(since)s and bucket_start < %(until)s
+group by series_id, metric
+
+-- name: anomaly_memories
+-- What is remembered of some series up to a moment, by the same version and from the same beginning.
+select series_id, metric, revisions, days, memory from anomaly_memories
+where window_name = %(window)s and through = %(through)s and since = %(since)s and version = %(version)s
+  and series_id = any(%(series_ids)s)
+
+-- name: forget_anomaly_memories
+-- What was remembered of some series up to a moment, before it is written again.
+delete from anomaly_memories
+where window_name = %(window)s and through = %(through)s and series_id = any(%(series_ids)s)
+
+-- name: outdated_anomaly_memories
+-- Memories older than those that the newest run and a repetition of it need.
+delete from anomaly_memories
+where window_name = %(window)s
+  and through < (select max(through) from anomaly_memories where window_name = %(window)s) - interval '1 day'
+
+-- name: owners_of_series
+-- Tenant and model of each series.
+select series_id, tenant, model from series where series_id = any(%(series_ids)s)

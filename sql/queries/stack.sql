@@ -99,3 +99,57 @@ select (select coalesce(sum(stored), 0)::bigint from ledger) as events_rows,
 -- name: wait_for_locks_at_most
 -- How long this session waits for a lock, advisory ones included, before it gives up with 55P03.
 select set_config('lock_timeout', %(lock_timeout)s, false)
+
+-- name: planted_episodes
+-- What a replay planted, by its own word, each with the greatest anomaly of its kind that peaks within it, if any.
+select p.name, p.anomaly_type, p.tenant, p.service, p.metric, p.started_at, p.ended_at, a.anomaly_id::text,
+       a.started_at, a.ended_at
+from (
+    select e.tenant, d ->> 'name' as name, d ->> 'anomaly_type' as anomaly_type, d ->> 'service' as service,
+           d ->> 'metric' as metric, (d ->> 'started_at')::timestamptz as started_at,
+           (d ->> 'ended_at')::timestamptz as ended_at
+    from replays r
+    join events e on e.ts > r.end_at - interval '11 days' and e.ts <= r.end_at and e.subtype = 'planted_episode'
+    cross join lateral (select e.payload -> 'data') as fields (d)
+    where r.run_key = %(run)s and d ->> 'run' = %(run)s
+) p
+left join lateral (
+    select a.anomaly_id, a.started_at, a.ended_at
+    from anomalies a join series s using (series_id)
+    where a.tenant = p.tenant and s.service = p.service and a.metric = p.metric and a.anomaly_type = p.anomaly_type
+      and a.peak_at >= p.started_at and a.peak_at < p.ended_at
+    order by a.score desc, a.started_at limit 1
+) a on true
+order by p.started_at, p.name
+
+-- name: planted_incidents
+-- What a replay planted as incidents, each with the incident that tells most of its services' anomalies, if any.
+select p.tenant, p.services, p.root_cause, p.started_at, p.ended_at, i.incident_id::text, i.root_cause,
+       i.root_cause_confidence, i.started_at, i.ended_at, i.cost_usd
+from (
+    select e.tenant, array(select jsonb_array_elements_text(d -> 'services')) as services, d ->> 'root_cause' as root_cause,
+           (d ->> 'started_at')::timestamptz as started_at, (d ->> 'ended_at')::timestamptz as ended_at
+    from replays r
+    join events e on e.ts > r.end_at - interval '11 days' and e.ts <= r.end_at and e.subtype = 'planted_incident'
+    cross join lateral (select e.payload -> 'data') as fields (d)
+    where r.run_key = %(run)s and d ->> 'run' = %(run)s
+) p
+left join lateral (
+    select i.incident_id, i.root_cause, i.root_cause_confidence, i.started_at, i.ended_at, i.cost_usd
+    from incidents i
+    join incident_members m on m.incident_id = i.incident_id and m.member_type = 'anomaly'
+    join anomalies a on a.anomaly_id::text = m.member_id
+    join series s using (series_id)
+    where i.tenant = p.tenant and s.service = any(p.services) and a.peak_at >= p.started_at and a.peak_at < p.ended_at
+    group by i.incident_id
+    order by count(*) desc, i.started_at limit 1
+) i on true
+order by p.started_at
+
+-- name: replays_beneath
+-- Other replays of everything whose ten days meet this one's: their traffic is in the same series.
+select o.run_key from replays r join replays o
+  on o.run_key <> r.run_key and o.source = 'all' and o.finished_at is not null
+ and abs(extract(epoch from o.end_at - r.end_at)) < 11 * 86400
+ and (o.events is null or o.events >= %(least)s)
+where r.run_key = %(run)s order by o.end_at

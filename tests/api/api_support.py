@@ -124,6 +124,11 @@ def _seed_tables(connection: Connection, tenant: str, place: int) -> None:
         [anomaly_id, tenant, series_id, start, start, start + timedelta(hours=1), NOW],
     )
     connection.execute(
+        "insert into maintenance_windows (tenant, starts_at, ends_at, reason, created_by)"
+        " values (%s, %s, %s, 'move', 'test')",
+        [tenant, NOW, NOW + timedelta(hours=1)],
+    )
+    connection.execute(
         "insert into correlations values (%s, %s, 'causal_chain', %s, %s, 0.8, 0.9, 'One caused the other', %s)",
         [UUID(int=20 + place), tenant, start, start, NOW],
     )
@@ -155,7 +160,7 @@ def _seed_tables(connection: Connection, tenant: str, place: int) -> None:
             ],
         },
         "hurts": {"service": ["chat"], "model": ["gpt-4o"], "team": ["search"]},
-        "costs": {"cost_usd": 1.5, "volume_usd": 0.5, "rate_usd": 1.0},
+        "costs": {"cost_usd": 1.5, "main_cause": "cache", "volume_usd": 0.5, "cache_usd": 1.0},
         "next": ["Look at model gpt-4o (90%)"],
     }
     connection.execute(

@@ -16,7 +16,7 @@ _BEYOND_SCHEMAS: Final = {
     "measures": r"means nothing for",
     "metrics": r"not computed metric by metric",
     "tenant": r"No key can belong|belongs to one tenant",
-    "to": r"outside the calendar|has not begun|has not ended",
+    "to": r"outside the calendar|has not begun|has not ended|not after the start",
 }
 # Two languages, whose sentences no schema knows: the event contract's `decode` and the time series' `make_query`
 _LANGUAGES: Final = ("/api/v1/events", "/api/v1/timeseries/query")

@@ -19,6 +19,8 @@ from api.examples import (
     INCIDENT_ID,
     KEY,
     KEY_ID,
+    MAINTENANCE,
+    MAINTENANCE_ID,
     REPORT,
     REPORT_ID,
     REPORT_REQUEST_ID,
@@ -37,12 +39,14 @@ _IDS = {
     "{request_id}": BACKFILL_ID,
     "{report_request_id}": REPORT_REQUEST_ID,
     "{key_id}": KEY_ID,
+    "{maintenance_id}": str(MAINTENANCE_ID),
 }
 _BODIES: dict[str, Any] = {
     "/api/v1/events": EVENTS["flat spelling"],
     "/api/v1/events/batch": [EVENTS["flat spelling"]],
     "/api/v1/backfills": BACKFILL["a month"],
     "/api/v1/reports": REPORT["a month"],
+    "/api/v1/anomalies/maintenance": next(iter(MAINTENANCE.values())),
     "/api/v1/timeseries/query": TIMESERIES["a gap-free chart"],
     "/api/v1/keys": next(iter(KEY.values())),
     "/api/v1/keys/{key_id}/rotate": next(iter(ROTATION.values())),
@@ -72,8 +76,14 @@ def _ask(api: Api, tenant: str | None, role: str, method: str, path: str) -> Any
     )
 
 
-def _revive_example_key(api: Api) -> None:
+def _revive_examples(api: Api) -> None:
+    """The key and the maintenance window that the examples take away."""
     with connect(api.url) as connection:
+        connection.execute(
+            "insert into maintenance_windows (maintenance_id, tenant, starts_at, ends_at, reason, created_by)"
+            " overriding system value values (%s, %s, '2026-01-01', '2026-01-02', '', 'x') on conflict do nothing",
+            [MAINTENANCE_ID, TENANTS[0]],
+        )
         connection.execute("update api_keys set revoked_at = null, expires_at = null where key_id = %s", [KEY_ID])
 
 
@@ -137,7 +147,7 @@ def test_a_role_does_exactly_what_its_permissions_say(seeded: Api) -> None:
                 continue
             for method, path, needed in _PRIVATE:
                 is_permitted = needed in permissions and (needed not in OPERATORS_ONLY or tenant == EVERY_TENANT)
-                _revive_example_key(seeded)
+                _revive_examples(seeded)
                 answer = _ask(seeded, tenant, role, method, path)
                 assert (answer.status_code != 403) == is_permitted, (tenant, role, method, path, answer.text)
                 assert answer.is_success == is_permitted, (tenant, role, method, path, answer.text)

@@ -15,9 +15,11 @@ from api.headers import SECURITY_HEADERS
 from api.problems import KINDS
 
 ROUTE_LIST = """\
+DELETE /api/v1/anomalies/maintenance/{maintenance_id}: 204
 DELETE /api/v1/backfills/{request_id}: 202
 DELETE /api/v1/keys/{key_id}: 204
 DELETE /api/v1/reports/requests/{report_request_id}: 202
+GET /api/v1/anomalies/maintenance: 200
 GET /api/v1/anomalies: 200
 GET /api/v1/backfills/{request_id}: 200
 GET /api/v1/backfills: 200
@@ -46,6 +48,7 @@ GET /health: 200
 GET /metrics/prometheus: 200
 GET /openapi.json: 200
 GET /ready: 200 503
+POST /api/v1/anomalies/maintenance: 201
 POST /api/v1/anomalies/{anomaly_id}/dismiss: 200
 POST /api/v1/backfills: 202
 POST /api/v1/events/batch: 200 202
@@ -75,7 +78,7 @@ def _requests(path: str, operation: dict[str, Any]) -> Iterator[tuple[str, dict[
     for parameter in operation.get("parameters", ()):
         for example in parameter["schema"].get("examples", ())[:1]:
             if parameter["in"] == "path":
-                path = path.replace(f"{{{parameter['name']}}}", example)
+                path = path.replace(f"{{{parameter['name']}}}", str(example))
             elif parameter["in"] == "query":
                 query[parameter["name"]] = example
     bodies = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("examples", {})
@@ -124,7 +127,7 @@ def test_every_example_body_is_as_its_schema_says(document: dict[str, Any]) -> N
         for name, example in content.get("examples", {}).items():
             assert not _errors(content["schema"], example["value"], document), (path, name)
             checked += 1
-    assert checked == 11
+    assert checked == 12
 
 
 def test_every_parameter_and_every_route_is_described(document: dict[str, Any]) -> None:

@@ -306,6 +306,12 @@ def test_an_incident_tells_where_it_started_whom_it_hurts_and_what_it_costs(get:
     (candidate,) = incident["story"]["where"]["candidates"]
     assert candidate["path"] == ["service chat", "model gpt-4o"]
     assert incident["story"]["hurts"]["team"] == ["search"]
+    assert incident["story"]["costs"] == {
+        "cost_usd": 1.5,
+        "main_cause": "cache",
+        "volume_usd": 0.5,
+        "cache_usd": 1.0,
+    }
     assert incident["story"]["next"] == ["Look at model gpt-4o (90%)"]
     assert [member["member_type"] for member in incident["members"]] == ["anomaly"]
 
@@ -499,6 +505,19 @@ def test_forecasts_tell_what_if_and_how_they_came_out(get: Get) -> None:
     assert latency["value"] == 5
     models = get("/api/v1/forecasts/models", metric="cost_usd")["items"]
     assert [(model["is_forecastable"], model["judged_buckets"]) for model in models] == [(True, 0)]
+
+
+def test_an_outlook_sums_no_latencies_and_says_how_far_it_sees(served: Api, get: Get) -> None:
+    asked: dict[str, Any] = {"metric": "latency_ms", "window": "1h", "limit": 5, "to": "2026-03-01T00:00:00Z"}
+    refused = served.client("acme", "viewer").get("/api/v1/forecasts/outlook", params=asked)
+    assert refused.status_code == 422
+    assert "does not add up over time" in refused.json()["detail"]
+    one = get("/api/v1/forecasts/outlook", kind="value", **asked)
+    assert 0.3 < one["probability"] < 0.7
+    assert one["forecast_until"] < one["to"]
+    several = served.client("*", "viewer").get("/api/v1/forecasts/outlook", params=asked | {"kind": "value"})
+    assert several.status_code == 422
+    assert "several series" in several.json()["detail"]
 
 
 def test_no_forecast_no_outlook(served: Api) -> None:

@@ -41,7 +41,10 @@ def test_maintenance_is_entered_and_listed_and_its_times_are_checked(
     assert (entered["tenant"], entered["starts_at"]) == ("*", _AT)
     assert "new cluster" in lah(database, tmp_path, "anomalies", "maintenance").stdout
     backwards = lah(database, tmp_path, "anomalies", "maintenance", "--from", span[3], "--to", span[1])
-    assert (backwards.returncode, "--to is not after --from" in backwards.stderr) == (1, True)
+    assert (backwards.returncode, "end is not after the start" in backwards.stderr) == (1, True)
+    assert lah(database, tmp_path, "anomalies", "maintenance", "--remove", "1").returncode == 0
+    assert read_maintenance(connection, _AT, _AT + timedelta(hours=1)).is_empty()
+    assert lah(database, tmp_path, "anomalies", "maintenance", "--remove", "1").returncode == 1
 
 
 def test_a_series_that_is_too_new_to_be_judged_is_learning(

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from lah_platform.forecasts import FORECAST_SCHEMA, MODEL_SCHEMA, forecast, forecast_with_reasons
 from lah_platform.forecasts.members import NotFitted
+from lah_platform.forecasts.processes import over_cores
 from lah_platform.forecasts.series import Gap, regular_series, seasons_of
 from lah_platform.forecasts.state_space import _guarded
 from tests.forecasts.simulation import HOUR, START, points, seasonal, simulate
@@ -269,3 +270,18 @@ def test_only_the_latest_six_weeks_of_hours_are_looked_at() -> None:
     assert len(series.values) == 24 * 42
     assert series.values.max() == 23
     assert isinstance(series.last_start, datetime)
+
+
+def test_over_several_cores_the_forecasts_are_the_same_and_in_the_same_order() -> None:
+    frame = pl.concat(
+        [
+            points(np.random.default_rng(i).poisson(5, 12 if i % 50 else 2).astype(float), series_id=i)
+            for i in range(120)
+        ]
+    )
+    alone = forecast_with_reasons(frame, step=HOUR, horizon=3, gap="interpolate")
+    with over_cores(2) as over:
+        together = forecast_with_reasons(frame, step=HOUR, horizon=3, gap="interpolate", over=over)
+    assert alone.not_fitted.height == 3
+    for one, other in zip(alone, together, strict=True):
+        assert other.equals(one)

@@ -10,6 +10,7 @@ import pytest
 from lah_platform.forecasts import forecast, forecast_with_reasons
 from lah_platform.forecasts.backtest import backtest
 from lah_platform.forecasts.combine import combined, held_out, weights_of
+from lah_platform.forecasts.forecast import METHOD
 from lah_platform.forecasts.judged import judged
 from lah_platform.forecasts.members import MEMBERS, members_for
 from lah_platform.forecasts.one_series import forecast_values
@@ -195,3 +196,11 @@ def test_a_holiday_that_is_no_day_of_the_series_changes_nothing() -> None:
     frame = points(seasonal(np.random.default_rng(13), 24 * 10))
     made = forecast_with_reasons(frame, step=HOUR, horizon=24, holidays=[START.date() - timedelta(days=30)])
     assert made.frame.equals(forecast(frame, step=HOUR, horizon=24))
+
+
+def test_a_method_that_forecasts_otherwise_has_another_name() -> None:
+    """Old forecasts are told from new ones by it: when these figures change, count METHOD up with them."""
+    made = forecast(points(seasonal(np.random.default_rng(15), 24 * 21)), step=HOUR, horizon=48)
+    sums = [float(made[name].sum()) for name in ("value", "lower_80", "upper_80", "lower", "upper")]
+    assert made["method"].unique().to_list() == [METHOD] == ["combination_2"]
+    assert sums == pytest.approx([4837.4, 4162.48, 5567.0, 3794.43, 6010.01], rel=1e-3)

@@ -77,6 +77,39 @@ def test_the_local_autoregression_follows_a_level_shift_within_the_day() -> None
     assert np.abs(ahead - 300).sum() < 0.5 * np.abs(naive_ahead - 300).sum()
 
 
+def test_the_profile_takes_the_level_of_the_last_day_but_not_one_odd_hour_of_it() -> None:
+    shape = np.sin(2 * np.pi * np.arange(24) / 24)
+    roots = np.concatenate([10 + shape] * 7 + [14 + shape])
+    ahead = MEMBERS["profile_at_level"](roots**2, 48, (24, 168))
+    assert ahead == pytest.approx(np.tile((14 + shape) ** 2, 2))
+    odd = roots.copy()
+    odd[-3] = 1000
+    assert MEMBERS["profile_at_level"](odd**2, 48, (24, 168)) == pytest.approx(ahead, rel=0.05)
+
+
+def test_the_seasonal_autoregression_carries_todays_deviation_on_and_lets_it_fade() -> None:
+    random, deviation = np.random.default_rng(3), [0.0]
+    for _ in range(24 * 20 - 1):
+        deviation.append(0.8 * deviation[-1] + float(random.normal(0, 1)))
+    deviation[-1] += 15
+    shape = 60 + 10 * np.sin(2 * np.pi * np.arange(24 * 21) / 24)
+    values = (shape[: 24 * 20] + np.array(deviation)) ** 2
+    ahead = np.sqrt(MEMBERS["autoregression_seasonal"](values, 24, (24, 168))) - shape[24 * 20 :]
+    assert ahead[0] > 6
+    assert abs(ahead[12:].mean()) < 0.25 * ahead[0]
+
+
+def test_a_member_that_does_not_apply_has_no_vote() -> None:
+    """Four days have no week: what stands in for last week's value is yesterday's, which has its own vote."""
+    values = seasonal(np.random.default_rng(14), 24 * 4 + 1)
+    found = forecast_values(values, np.ones(len(values), dtype=bool), 24, (24, 168))
+    assert found.origins >= 1
+    assert "seasonal_naive" in found.weights
+    assert not {"seasonal_naive_long", "profile_long"} & set(found.weights)
+    constant = forecast_values(np.full(200, 5.0), np.ones(200, dtype=bool), 24, (24, 168))
+    assert constant.weights["seasonal_naive"] > 0.99
+
+
 def test_one_outlier_in_the_past_leaves_the_autoregression_nearly_where_it_was() -> None:
     values = seasonal(np.random.default_rng(2), 24 * 20)
     spoilt = values.copy()

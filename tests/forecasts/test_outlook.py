@@ -5,9 +5,11 @@ import polars as pl
 import pytest
 
 from lah_platform.forecasts import forecast_with_reasons
+from lah_platform.forecasts.metrics import FORECAST, gap_of
 from lah_platform.forecasts.outlook import outlook
 from lah_platform.forecasts.paths import paths, reach, total
 from lah_platform.forecasts.what_if import factor_of, what_if
+from lah_platform.rollups.metrics import MEASURES, METRICS, metric
 from tests.forecasts.simulation import HOUR, points, seasonal, simulate
 
 VALUE = np.full(10, 100.0)
@@ -84,3 +86,13 @@ def test_more_requests_cost_more_and_take_no_longer() -> None:
         with pytest.raises(ValueError, match="makes no sense"):
             factor_of("cost_usd", growth=wrong)
     assert what_if(made.clear(), growth=2).is_empty()
+
+
+def test_what_grows_with_requests_is_all_that_is_counted_and_no_speed_level_or_duration() -> None:
+    doubled = {each.name for each in METRICS if factor_of(each.name, growth=2) == 2}
+    assert doubled == {each.name for each in METRICS if each.kind == "counter"} | {"requests_per_second"}
+    assert {each.name for each in METRICS if factor_of(each.name, price=3) == 3} == {"cost_usd"}
+    assert {"cost_usd", "total_tokens", "total_requests", "failed_requests", "latency_ms"} <= set(FORECAST)
+    for name, measure in FORECAST.items():
+        assert measure in metric(name).measures
+        assert (gap_of(measure) == "zero") == (MEASURES[measure] == "adds")

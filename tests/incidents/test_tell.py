@@ -1,6 +1,7 @@
 """An incident's story names the component we slowed, whom it hurt and what it cost, and says so when it cannot."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from uuid import UUID, uuid5
 
 import numpy as np
@@ -35,14 +36,17 @@ SPANS = SPANS | {"ts": TIME, "service": pl.String, "model": pl.String}
 SLOW = range(1920, 1944)  # two hours of the seventh day, in steps
 
 
-def telemetry(slow_model: str = "gpt-4", tenant: str = "acme", seconds: float = 4.0) -> pl.DataFrame:
-    """Eight days of three services that use two models; one model is slow for two hours, and so are its users."""
+def telemetry(
+    slow_model: str = "gpt-4", tenant: str = "acme", seconds: float = 4.0, only: str | None = None
+) -> pl.DataFrame:
+    """Eight days of three services that use two models; one model is slow for two hours, and so are its users, or
+    `only` one of them is."""
     rng = np.random.default_rng(1)
     steps = 8 * 288
     rows = []
     for service, model, base in (("chat", "gpt-4", 1.0), ("search", "gpt-4", 0.8), ("mail", "haiku", 0.4)):
         latency = base * np.exp(0.05 * rng.normal(size=steps))
-        if model == slow_model:
+        if model == slow_model and only in (None, service):
             latency[SLOW.start : SLOW.stop] += seconds
         rows.append(
             pl.DataFrame(
@@ -136,12 +140,47 @@ def test_the_model_that_was_slowed_is_where_it_started_and_its_users_are_hurt() 
     assert "most likely from model gpt-4" in incident.title
 
 
+@pytest.mark.parametrize("only", ["chat", "search"])
+def test_a_model_that_is_well_for_its_other_users_is_not_where_it_started(only: str) -> None:
+    for seconds in (0.5, 4.0, 30.0):
+        rows = [anomaly("a", only, "gpt-4"), anomaly("b", "", "gpt-4", impact="medium")]
+        (incident,) = told(rows, [correlation("anomaly", ["a", "b"])], telemetry=telemetry(only=only, seconds=seconds))
+        assert incident.root_cause == f"service {only}", seconds
+        assert incident.root_cause_confidence is not None
+        assert incident.root_cause_confidence > 0.9
+
+
+def test_a_model_whose_other_users_are_too_few_to_tell_stays_suspected() -> None:
+    quiet = (pl.col("service") == "search") & pl.col("at").is_between(START + STEP * 1900, START + STEP * 1960)
+    rows = telemetry(only="chat").filter(~quiet)
+    (incident,) = told([anomaly("a", "chat", "gpt-4")], telemetry=rows)
+    assert incident.root_cause == "model gpt-4"
+
+
 def test_costs_are_those_of_its_cost_impacts_and_say_whether_tokens_were_more_or_dearer() -> None:
     costs = {"cost_usd": 12.5, "volume_usd": 2.5, "rate_usd": 10.0}
     (incident,) = told([anomaly("a", "chat", "gpt-4")], [correlation("cost_impact", ["a", "b"], evidence=costs)])
     assert incident.cost_usd is not None
     assert float(incident.cost_usd) == 12.5
     assert any("12.50 USD" in step and "dearer" in step for step in incident.story["next"])
+
+
+@pytest.mark.parametrize(
+    ("cause", "look"), [("cache", "came from the cache"), ("model", "chose the model"), ("retry", "tried again")]
+)
+def test_what_it_cost_is_the_exact_sum_of_its_evidence_and_names_what_the_most_is_for(cause: str, look: str) -> None:
+    one: Evidence = {"cost_usd": 0.1, "volume_usd": 0.1, "main_cause": "volume"}
+    other: Evidence = {"cost_usd": 0.200001, f"{cause}_usd": 0.300001, "volume_usd": -0.1, "main_cause": cause}
+    impacts = [correlation("cost_impact", ["a", name], evidence=e) for name, e in (("b", one), ("c", other))]
+    (incident,) = told([anomaly("a", "chat", "gpt-4")], impacts)
+    assert incident.cost_usd == Decimal("0.300001")
+    assert incident.story["costs"] == {
+        "cost_usd": 0.300001,
+        "main_cause": cause,
+        "volume_usd": 0.0,
+        f"{cause}_usd": 0.300001,
+    }
+    assert any(look in step for step in incident.story["next"])
 
 
 def test_what_shares_nothing_is_told_apart_and_what_is_slight_is_not_told() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
+from lah_platform.replay.planted import EPISODES
 from lah_platform.rollups.windows import WINDOWS
 from lah_platform.settings import PROJECT_ROOT
 from lah_platform.stores.embedded.ports import unused_port
@@ -19,7 +20,7 @@ from lah_platform.stores.embedded.postgres import EmbeddedPostgres
 from lah_platform.stores.postgres import Connection, connect
 from tests.rollups.recount import assert_rollups_equal_recount
 
-_EVENTS = 5000
+_EVENTS = 10_000  # the fewest that something is planted in
 _DEADLINE_SECONDS = 280
 
 
@@ -96,6 +97,18 @@ def test_the_main_job_on_real_traces_completes_every_stage(demo: Demo) -> None:
     assert summary["checks_failed"] == 0
     assert Path(summary["report_path"]).exists()
     assert 0 < summary["peak_resident_mib"] < 3 * 1024
+
+
+def test_it_finds_everything_that_was_planted_and_says_where(demo: Demo) -> None:
+    planted = demo.summary["planted"]
+    assert planted["note"] == ""
+    assert {each["name"]: each["is_found"] for each in planted["episodes"]} == {kind.name: True for kind in EPISODES}
+    for each in planted["episodes"]:
+        assert each["started_at"] <= each["detected_from"] < each["detected_to"] <= each["ended_at"], each["name"]
+        assert f"planted {each['name']}, {each['metric']} of {each['service']}" in demo.errors
+    (incident,) = planted["incidents"]
+    assert (incident["named"], incident["is_found"]) == (incident["root_cause"], True)
+    assert float(incident["cost_usd"]) > 0
 
 
 def test_every_window_and_measure_equals_a_naive_recomputation_from_the_events(demo: Demo, tables: Connection) -> None:

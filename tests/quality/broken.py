@@ -181,6 +181,17 @@ def _members(rule: str, sql: str) -> Mutation:
     return Mutation("correlations", rule, sql)
 
 
+def _of_incident(rule: str, sql: str) -> Mutation:
+    return Mutation("incidents", rule, sql)
+
+
+def _incident(rule: str, change: str, constraint: str = "", *also: str) -> Mutation:
+    before = f"alter table incidents drop constraint {constraint}" if constraint else ""
+    return Mutation(
+        "incidents", rule, f"{before}; update incidents set {change} where tenant = 'acme'", frozenset(also)
+    )
+
+
 _SERVED = (
     _costs("amounts_are_not_negative", "output_tokens = -1"),
     _costs("token_buckets_add_up", "input_unknown_tokens = 11"),
@@ -218,6 +229,29 @@ _SERVED = (
     _members("members_exist", "delete from anomalies where series_id = 2"),
     _members("members_exist", "update correlation_members set member_id = '5' where member_type = 'series'"),
     _members("members_exist", "update correlation_members set at = at + '1 s' where member_type = 'event'"),
+    _served("correlations", "costs_add_up", "evidence = evidence || '{\"cache_usd\": 0.400002}'"),
+    _incident("times_are_ordered", "ended_at = '2026-03-02 09:59Z'", "incidents_check", "peaks_lie_within"),
+    _of_incident("peaks_lie_within", "update anomalies set peak_at = '2026-03-02 12:01Z' where series_id = 2"),
+    _of_incident("peaks_lie_within", "update anomalies set ended_at = '2026-03-02 13:00Z' where series_id = 2"),
+    _incident("peaks_lie_within", "started_at = '2026-03-02 10:01Z'"),
+    _of_incident("members_exist", "delete from anomalies where series_id = 2"),
+    _of_incident("members_exist", "delete from incident_members where member_id like '%9000-000000000002'"),
+    Mutation(
+        "incidents",
+        "members_exist",
+        "delete from correlations",
+        frozenset({"cost_is_the_sum_of_its_evidence"}),
+    ),
+    _of_incident("tenants_are_not_mixed", "update anomalies set tenant = 'globex' where series_id = 2"),
+    _of_incident("tenants_are_not_mixed", "update correlations set tenant = 'globex'"),
+    _incident("root_cause_is_its_component", "root_cause = 'model gpt-4'"),
+    _incident("root_cause_is_its_component", "root_cause_confidence = null"),
+    _incident(
+        "root_cause_is_its_component",
+        "root_cause = 'service mail', story = jsonb_set(story, '{where,candidates,0,node}', '\"service mail\"')",
+    ),
+    _incident("cost_is_the_sum_of_its_evidence", "cost_usd = cost_usd + 0.000001"),
+    _incident("cost_is_the_sum_of_its_evidence", "cost_usd = null"),
     _served("reports", "documents_are_unaltered", "html = '<p>e</p>'"),
     _served("reports", "contents_match_their_row", "tenant = 'globex'"),
     _served(

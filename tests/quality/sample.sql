@@ -90,7 +90,8 @@ insert into forecasts values
 
 insert into correlations values
     ('00000000-0000-4000-a000-000000000001', 'acme', 'cost_impact', '2026-03-02 10:00Z', '2026-03-02 12:00Z', 1, 0.5,
-     'latency and cost', '2026-03-02 12:05Z');
+     'latency and cost', '2026-03-02 12:05Z',
+     '{"cost_usd": 0.300001, "volume_usd": -0.1, "cache_usd": 0.400001, "elsewhere_usd": 7}');
 insert into correlation_members
 select '00000000-0000-4000-a000-000000000001', 0, 'root_cause', 'event', event_id::text, '', ts from events
 where event_id = '00000000-0000-4000-8000-000000000001';
@@ -98,6 +99,17 @@ insert into correlation_members values
     ('00000000-0000-4000-a000-000000000001', 1, 'effect', 'anomaly', '00000000-0000-4000-9000-000000000001',
      'latency_ms', '2026-03-02 10:00Z'),
     ('00000000-0000-4000-a000-000000000001', 2, 'related', 'series', '3', 'cost_usd', '2026-03-02 10:00Z');
+
+insert into incidents values
+    ('00000000-0000-4000-c000-000000000001', 'acme', 'slow', 'high', false, '2026-03-02 10:00Z', '2026-03-02 12:00Z',
+     'service chat', 0.9, 0.300001, '{"where": {"candidates": [{"node": "service chat"}, {"node": "model gpt-4"}]}}',
+     '2026-03-02 12:06Z'),
+    ('00000000-0000-4000-c000-000000000002', 'globex', 'silence', 'low', false, '2026-03-02 10:00Z', '2026-03-02 11:00Z',
+     null, null, null, '{"where": {"candidates": []}}', '2026-03-02 12:06Z');
+insert into incident_members values
+    ('00000000-0000-4000-c000-000000000001', 0, 'anomaly', '00000000-0000-4000-9000-000000000001'),
+    ('00000000-0000-4000-c000-000000000001', 1, 'correlation', '00000000-0000-4000-a000-000000000001'),
+    ('00000000-0000-4000-c000-000000000002', 0, 'anomaly', '00000000-0000-4000-9000-000000000002');
 
 insert into reports values
     ('00000000-0000-4000-b000-000000000001', 'compliance_evidence', 'acme', '2026-02-01', '2026-03-01', '2026-03-02 01:00Z',

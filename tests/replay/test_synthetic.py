@@ -9,16 +9,14 @@ from typing import Any
 import pytest
 
 from lah_platform.events.envelope import Event
-from lah_platform.replay.plan import ReplayPlan
 from lah_platform.replay.synthetic import SCENARIOS
 from tests.replay.conftest import END
-from tests.replay.reading import data_of, events_of
+from tests.replay.reading import data_of
 
 
-@pytest.fixture(scope="module")
-def stored(workload_plan: ReplayPlan) -> list[Event]:
-    """Distinct stored events of the default replay."""
-    return list({event.event_id: event for event in events_of(workload_plan, now=END)}.values())
+@pytest.fixture
+def stored(workload_events: list[Event]) -> list[Event]:
+    return workload_events
 
 
 def test_what_nobody_measured_says_so(stored: list[Event]) -> None:

@@ -95,7 +95,7 @@ def test_a_servegen_rate_times_its_window_is_the_recorded_count(trace_plan: Repl
     replayed: dict[tuple[str, int], list[tuple[datetime, float]]] = {}
     distinct = {event.event_id: event for event in events_of(trace_plan, now=END)}
     for event in distinct.values():
-        if event.subtype == "throughput":
+        if event.tags["trace"].startswith("servegen"):
             client = int(event.tags["service"].rpartition("-")[2])
             rate = data_of(event)["requests_per_second"]
             replayed.setdefault((data_of(event)["model_id"], client), []).append((event.timestamp, rate))
@@ -144,4 +144,4 @@ def test_the_default_replay_of_the_traces_can_be_stored_and_says_what_it_is(trac
     assert len(stored) == trace_plan.expected.stored + trace_plan.expected.duplicate
     assert len({(event.tenant, event.event_id, event.timestamp) for event in stored}) == trace_plan.expected.stored
     assert trace_plan.describe().startswith("real traces: ")
-    assert set(trace_plan.counts) == {"azure-code", "mooncake", "servegen", "llmperf", "synthetic"}
+    assert set(trace_plan.counts) == {"azure-code", "mooncake", "servegen", "llmperf", "synthetic", "planted"}

@@ -4,6 +4,8 @@ import json
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -15,17 +17,20 @@ from lah_platform.anomalies.detect import ANOMALY_SCHEMA
 from lah_platform.anomalies.identity import anomaly_id
 from lah_platform.correlations.correlate import correlate
 from lah_platform.correlations.model import Correlation, CorrelationInputs, Member, correlation_id
+from lah_platform.costs.price_book import PriceRow
 from lah_platform.forecasts import Forecasts, forecast_with_reasons
 from lah_platform.forecasts.judged import judged
 from lah_platform.rollups.aggregate import ROWS_SCHEMA, aggregate_minutes, merge, with_measures
 from lah_platform.rollups.windows import window
+from lah_platform.stores.costs import load_price_book
 from lah_platform.stores.frames import copy_frame
+from lah_platform.stores.points import read_points
 from lah_platform.stores.postgres import Connection, connect
 from lah_platform.stores.signals import (
     read_anomalies,
     read_linked_events,
-    read_points,
     read_unjudged_forecasts,
+    read_usage,
     write_anomalies,
     write_correlations,
     write_forecasts,
@@ -259,6 +264,27 @@ def test_forecasting_again_replaces_the_same_origin_and_keeps_the_others(connect
     assert len(rows_of(connection, "select from forecasts")) == 15
 
 
+def test_after_an_upgrade_nothing_of_the_old_method_is_still_to_come(connection: Connection) -> None:
+    """Also of a series that the new run left out; what has come about stays, to be judged, as do other metrics."""
+    series_id, left_out = add_series(connection, model="a"), add_series(connection, model="b")
+    by_old, later = pl.lit("combination_0"), START + 33 * HOUR
+    for each, metric in ((series_id, "events"), (left_out, "events"), (left_out, "cost_usd")):
+        made = forecasts_of(each, metric, [7.0] * 30)
+        old = Forecasts(
+            made.frame.with_columns(method=by_old), made.models.with_columns(method=by_old), made.not_fitted
+        )
+        save_forecasts(connection, old, at=START + 30 * HOUR)
+    save_forecasts(connection, forecasts_of(series_id, "events", [7.0] * 31), at=START + 31 * HOUR)
+    stored = rows_of(connection, "select series_id, metric, method, target_start from forecasts")
+    assert {r["method"] for r in stored if r["metric"] == "cost_usd"} == {"combination_0"}
+    kept = {
+        (r["series_id"], r["target_start"]) for r in stored if (r["method"], r["metric"]) == ("combination_0", "events")
+    }
+    assert kept == {(each, START + hours * HOUR) for each in (series_id, left_out) for hours in (30, 31)}
+    assert len(rows_of(connection, "select from forecast_models")) == 4
+    assert later - HOUR in {r["target_start"] for r in stored if r["method"] != "combination_0"}
+
+
 def test_forecasts_are_forgotten_after_45_days_and_how_they_came_out_is_not(connection: Connection) -> None:
     series_id = add_series(connection)
     save_forecasts(connection, forecasts_of(series_id, "events", [7.0] * 30))
@@ -378,12 +404,97 @@ def test_linked_events_and_anomalies_are_what_correlating_takes(connection: Conn
         "parent_event_id": None,
         "series_id": series_id,
         "resource": "db",
+        "lineage": None,
         "source_module": events["source_module"][0],
     }
     points = read_points(connection, "1h", "count", ["events"], START, START + DAY)
     report = correlate(CorrelationInputs(events, read_anomalies(connection, START, START + DAY), points))
     assert [each.correlation_type for each in report] == ["causal_chain", "compliance_cascade"]
     assert save_correlations(connection, *report) == 2
+
+
+@pytest.mark.parametrize(
+    ("payload", "path"),
+    [
+        ({"lineage_path": ["raw", "clean"], "source": "raw", "destination": "clean"}, ["raw", "raw", "clean", "clean"]),
+        ({"data_asset_id": "ds", "source": "raw", "destination": "out", "lineage_path": []}, ["raw", "ds", "out"]),
+        ({"data_asset_id": "b", "lineage_path": ["a", "b"]}, ["a", "b"]),
+        ({"data_asset_id": "b", "lineage_path": "a"}, None),
+    ],
+)
+def test_lineage_events_tell_the_way_data_went(
+    connection: Connection, payload: dict[str, Any], path: list[str] | None
+) -> None:
+    kind = {"payload_type": "governance", "event_type": "governance", "subtype": "data_lineage"}
+    add_event(connection, 1, START, payload=json.dumps(payload), **kind)
+    (row,) = read_linked_events(connection, START, START + DAY).rows(named=True)
+    assert (row["lineage"], row["resource"]) == (path, payload.get("data_asset_id"))
+
+
+def test_what_requests_used_is_summed_by_hour_service_and_model_with_the_prices_of_that_hour(
+    connection: Connection,
+) -> None:
+    load_price_book(connection, [price("m", START), price("m", START + 2 * HOUR, dearer=2)])
+    series_id = add_series(connection, model="m", service="chat")
+    split = {"input_fresh_tokens": 10, "input_cache_read_tokens": 90, "output_visible_tokens": 4}
+    for number, (minutes, tokens, usd) in enumerate(
+        [(0, split, "0.000000000001"), (59, {"input_tokens": 7, "output_tokens": 2}, "0.5"), (120, split, "1")]
+    ):
+        at = START + timedelta(minutes=minutes)
+        add_event(connection, number + 1, at, series_id=series_id, model="m", cost_usd=Decimal(usd), **tokens)
+    add_event(connection, 8, START + HOUR, series_id=series_id, model="m", cost_usd=Decimal(9))  # between the spans
+    error = {"payload_type": "telemetry", "event_type": "telemetry", "subtype": "error_rate"}
+    failing = add_series(connection, event_type="telemetry", subtype="error_rate", model="m", service="chat")
+    add_event(connection, 9, START, series_id=failing, failed_requests=3, total_requests=5, **error)
+    rival = add_series(connection, tenant="rival", model="m")
+    add_event(connection, 10, START, tenant="rival", series_id=rival, cost_usd=Decimal(7))
+    spans = [(START, START + HOUR), (START + 2 * HOUR, START + 3 * HOUR)]
+    first, last = read_usage(connection, "acme", spans).sort("at").iter_rows(named=True)
+    assert (first["at"], first["service"], first["model"], first["requests"]) == (START, "chat", "m", 2)
+    counted = ("fresh_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "failed_requests")
+    assert [first[name] for name in counted] == [17, 90, 0, 6, 3]
+    assert Decimal(first["usd"]) == Decimal("0.500000000001")
+    prices = ("fresh_price", "cache_read_price", "cache_write_price", "output_price")
+    assert [Decimal(first[name]) * 1_000_000 for name in prices] == [3, Decimal("0.3"), 3, 15]
+    assert Decimal(last["fresh_price"]) == 2 * Decimal(first["fresh_price"])
+
+
+def test_a_lost_cache_among_stored_requests_is_what_the_cost_was_for(connection: Connection) -> None:
+    load_price_book(connection, [price("m", START, lasts=30 * DAY)])
+    series_id, odd = add_series(connection, model="m", service="chat"), START + 7 * DAY
+    for days in range(8):
+        is_odd = START + days * DAY == odd
+        fresh, cached = (100_000, 0) if is_odd else (10_000, 90_000)
+        usd = (Decimal(fresh) * 3 + Decimal(cached) * Decimal("0.3") + 1_000 * 15) / 1_000_000
+        tokens = {"input_fresh_tokens": fresh, "input_cache_read_tokens": cached, "output_visible_tokens": 1_000}
+        at = START + days * DAY + timedelta(minutes=5)
+        add_event(connection, days + 1, at, series_id=series_id, model="m", cost_usd=usd, **tokens)
+    connection.execute(
+        "insert into anomalies values (%s, 'acme', %s, 'cost_usd', '1h', 'spike', 'mad', %s, %s, %s, 0.9, 1, 2, 9,"
+        " 'high', 'It is dear.', %s)",
+        [UUID(int=1), series_id, odd, odd, odd + HOUR, odd],
+    )
+    period = (START, odd + DAY)
+    frames = read_linked_events(connection, *period), read_anomalies(connection, *period)
+    points = read_points(connection, "1h", "sum", ["cost_usd"], *period)
+    (found,) = correlate(CorrelationInputs(*frames, points, *period, usage=partial(read_usage, connection)))
+    assert (found.correlation_type, found.evidence["main_cause"]) == ("cost_impact", "cache")
+    assert found.evidence["cost_usd"] == found.evidence["cache_usd"] == 0.243
+    assert (found.evidence["usual_cache_read_share"], found.evidence["cache_read_share"]) == (0.9, 0.0)
+
+
+def price(model: str, since: datetime, dearer: int = 1, lasts: timedelta = 2 * HOUR) -> PriceRow:
+    return PriceRow(
+        model=model,
+        provider="p",
+        valid_from=since,
+        valid_to=since + lasts,
+        input_usd_per_mtok=Decimal(3 * dearer),
+        cache_read_usd_per_mtok=Decimal("0.3") * dearer,
+        cache_write_usd_per_mtok=None,
+        output_usd_per_mtok=Decimal(15 * dearer),
+        source="test",
+    )
 
 
 @pytest.mark.parametrize(
