@@ -20,7 +20,7 @@ class MaintenanceRequest(BaseModel):
     from_: Instant = Field(alias="from", description="First moment (UTC).")
     to: Instant = Field(description="End (UTC), not included.")
     tenant: Text | None = Field(
-        None, description="Whose series; your own when left out. `*`, an operator's: everyone's."
+        None, max_length=256, description="Whose series; your own when left out. `*`, an operator's: everyone's."
     )
     model: Text | None = Field(None, description="Series of this model only.")
     reason: Note = Field("", description="What is done.")

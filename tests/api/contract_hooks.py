@@ -11,11 +11,12 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 _BEYOND_SCHEMAS: Final = {
     "cursor": r"cursor is not one",
     "from": r"is later than|is not before|no longer kept",
+    "kind": r"does not add up over time",
     "label": r"No key can have this label",
     "live": r"ask with window=1m",
     "measures": r"means nothing for",
     "metrics": r"not computed metric by metric",
-    "tenant": r"No key can belong|belongs to one tenant",
+    "tenant": r"No key can belong|belongs to one tenant|tenant's name",
     "to": r"outside the calendar|has not begun|has not ended|not after the start",
 }
 # Two languages, whose sentences no schema knows: the event contract's `decode` and the time series' `make_query`
