@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults lint types bench clean lock
+.PHONY: help setup demo test contract faults lint types bench clean lock
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -24,6 +24,9 @@ demo: setup ## The main job on real events, then serve until Ctrl-C (ARGS="--exi
 
 test: setup ## All tests, on a real PostgreSQL, a real broker and a real Dagster
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+contract: setup ## The running API against its document, every phase of schemathesis (ARGS="--max-examples 20")
+	@$(BIN)/python tests/api/contract.py $(ARGS)
 
 faults: setup ## Landing killed, frozen, filled and locked, 200 times (ARGS="--seed 7")
 	@$(BIN)/python -m tests.faults $(ARGS)

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from fastapi import Depends, FastAPI
+from starlette.types import ASGIApp
 
 from api import (
     backfills,
@@ -43,6 +44,9 @@ class _Api(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         return self.document
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return SecurityHeaders(super().build_middleware_stack())  # outermost: an answer about a bug has them too
 
 
 def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
@@ -98,7 +102,6 @@ def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
     ):
         part.add_routes(app)
     add_handlers(app)
-    app.add_middleware(SecurityHeaders)
     app.add_middleware(KeptAnswers, gate=gate, services=services, paths=[tables.METRICS, timeseries.QUERY])
     check_declared(app)
     app.state.query_parameters = query_parameters(app.openapi())

@@ -27,14 +27,14 @@ class SecurityHeaders:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
 
-        added = SECURITY_HEADERS | (TLS_HEADERS if scope["scheme"] == "https" else {})
+        added = SECURITY_HEADERS | (TLS_HEADERS if scope["scheme"] in ("https", "wss") else {})
 
         async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 headers = MutableHeaders(scope=message)
                 for name, value in added.items():
                     headers.setdefault(name, value)

@@ -110,7 +110,7 @@ def add_routes(app: FastAPI) -> None:
         response_model=BatchAnswer,
         response_model_exclude_none=True,
         responses={202: {"model": BatchAnswer, "description": accepted}},
-        openapi_extra=json_body("An array of events.", {"type": "array", "items": EVENT_SCHEMA}, BATCH),
+        openapi_extra=json_body("An array of events.", {"type": "array", "minItems": 1, "items": EVENT_SCHEMA}, BATCH),
     )
 
 

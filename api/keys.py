@@ -3,18 +3,21 @@
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Path, Response, status
+from fastapi import Depends, FastAPI, Path, Query, Response, status
 
 from api.access import Caller
 from api.bodies import Body, read_json
 from api.credentials import Principal
 from api.examples import KEY, KEY_ID, ROTATION
-from api.models_keys import Key, KeyRequest, Keys, MadeKey, RotationRequest
+from api.lists import read_page
+from api.models import Page
+from api.models_keys import Key, KeyRequest, MadeKey, RotationRequest
 from api.openapi import json_body
+from api.parameters import Paging
 from api.problems import Problem
 from api.services import Services, services_of
 from lah_platform.errors import ConfigurationError
-from lah_platform.stores.keys import ApiKey, create_key, list_keys, revoke_key, rotate_key
+from lah_platform.stores.keys import ApiKey, create_key, revoke_key, rotate_key
 
 __all__ = ["add_routes"]
 
@@ -22,10 +25,12 @@ _PATH = "/api/v1/keys"
 _KeyId = Annotated[str, Path(description="The id: what stands between the underscores of a key.", examples=[KEY_ID])]
 
 
-def list_all_keys(caller: Caller, services: Annotated[Services, Depends(services_of)]) -> dict[str, Any]:
+def list_all_keys(
+    caller: Caller, services: Annotated[Services, Depends(services_of)], asked: Annotated[Paging, Query()]
+) -> dict[str, Any]:
     """Every key ever made for the tenant, oldest first; never the key itself."""
-    with services.pool.connection() as connection:
-        return {"items": [_shown(key) for key in list_keys(connection, caller.tenant)]}
+    page = read_page(services, "api_keys", caller, asked)
+    return {"items": page.rows, "next_cursor": page.next_cursor}
 
 
 def make_key(
@@ -46,7 +51,8 @@ def make_key(
                 life=life,
             )
         except ConfigurationError as error:
-            raise Problem("invalid-parameter", error.message, field="tenant", advice=error.advice) from error
+            field = "label" if "label" in error.message else "tenant"
+            raise Problem("invalid-parameter", error.message, field=field, advice=error.advice) from error
     response.headers["Location"] = f"{_PATH}/{made.key_id}"
     return {**_shown(made), "key": text}
 
@@ -74,7 +80,7 @@ def revoke(caller: Caller, services: Annotated[Services, Depends(services_of)], 
 
 def add_routes(app: FastAPI) -> None:
     """The life of API keys."""
-    app.add_api_route(_PATH, list_all_keys, methods=["GET"], tags=["keys"], response_model=Keys)
+    app.add_api_route(_PATH, list_all_keys, methods=["GET"], tags=["keys"], response_model=Page[Key])
     app.add_api_route(
         _PATH,
         make_key,

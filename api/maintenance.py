@@ -65,7 +65,8 @@ def enter_maintenance(
                 actor=caller.actor,
             )
         except ConfigurationError as error:
-            raise Problem("invalid-parameter", error.message, field="to", advice=error.advice) from error
+            field = "tenant" if "tenant" in error.message else "to"
+            raise Problem("invalid-parameter", error.message, field=field, advice=error.advice) from error
     response.headers["Location"] = f"{_PATH}/{made['maintenance_id']}"
     return made
 

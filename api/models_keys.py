@@ -4,15 +4,25 @@ The conventions are those of `api/models.py`.
 """
 
 from datetime import datetime
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from lah_platform.stores.keys import Role
 
-__all__ = ["Key", "KeyRequest", "Keys", "MadeKey", "RotationRequest"]
+__all__ = ["Key", "KeyRequest", "MadeKey", "RotationRequest"]
 
 _LONGEST_DAYS = 3660
 _LONGEST_GRACE_MINUTES = 30 * 24 * 60
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool | str):
+        raise ValueError("is not a number")
+    return value
+
+
+_Number = BeforeValidator(_number)
 
 
 class KeyRequest(BaseModel):
@@ -21,10 +31,12 @@ class KeyRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     role: Role = Field(description="What it may do.")
-    tenant: str | None = Field(None, description="Whose it is; your own tenant when left out.", max_length=256)
+    tenant: str | None = Field(
+        None, description="Whose it is; your own tenant when left out.", min_length=1, max_length=256
+    )
     label: str = Field("", description="What it is for.", max_length=200)
-    expires_in_days: int | None = Field(
-        None, ge=1, le=_LONGEST_DAYS, description="How long it is valid; until it is revoked when left out."
+    expires_in_days: Annotated[int, Field(ge=1, le=_LONGEST_DAYS), _Number] | None = Field(
+        None, description="How long it is valid; until it is revoked when left out."
     )
 
 
@@ -33,10 +45,8 @@ class RotationRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    grace_minutes: int = Field(
+    grace_minutes: Annotated[int, Field(ge=0, le=_LONGEST_GRACE_MINUTES), _Number] = Field(
         24 * 60,
-        ge=0,
-        le=_LONGEST_GRACE_MINUTES,
         description="How long the old key is still taken; a day when left out.",
     )
 
@@ -61,9 +71,3 @@ class MadeKey(Key):
     """A key that was just made, and the only answer that holds it."""
 
     key: str = Field(description="Keep it now: it cannot be had again.")
-
-
-class Keys(BaseModel):
-    """Keys, oldest first."""
-
-    items: list[Key]

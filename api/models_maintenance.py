@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.parameters import Instant, Text
+from api.parameters import Instant, Note, Text
 
 __all__ = ["Maintenance", "MaintenanceRequest", "Maintenances"]
 
@@ -20,10 +20,10 @@ class MaintenanceRequest(BaseModel):
     from_: Instant = Field(alias="from", description="First moment (UTC).")
     to: Instant = Field(description="End (UTC), not included.")
     tenant: Text | None = Field(
-        None, description="Whose series; your own when left out. `*`, an operator's: everyone's."
+        None, max_length=256, description="Whose series; your own when left out. `*`, an operator's: everyone's."
     )
     model: Text | None = Field(None, description="Series of this model only.")
-    reason: str = Field("", description="What is done.", max_length=1000)
+    reason: Note = Field("", description="What is done.")
 
 
 class Maintenance(BaseModel):

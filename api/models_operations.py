@@ -113,7 +113,7 @@ class BackfillRequest(BaseModel):
     )
     from_: Day = Field(alias="from", description="First day, included (UTC).", examples=["2026-01-01"])
     to: Day = Field(description="Last day, included (UTC).", examples=["2026-01-31"])
-    metrics: list[str] | None = Field(
+    metrics: list[Annotated[str, Field(json_schema_extra={"enum": list(NUMBER_OF)})]] | None = Field(
         None, description="Of rollups: these metrics only.", examples=[["latency_ms"]], max_length=len(NUMBER_OF)
     )
 

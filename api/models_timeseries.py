@@ -56,8 +56,10 @@ class TimeseriesQuery(BaseModel):
     order: list[StrictStr] = Field(
         ["time"], description="`time`, fields or dimensions, each descending with `-` in front."
     )
-    limit: StrictInt = Field(1000, description=f"Rows in the answer, at most {MOST_ROWS}.")
-    offset: StrictInt = Field(0, description="Rows to leave out first.")
+    limit: StrictInt = Field(
+        1000, description="Rows in the answer.", json_schema_extra={"minimum": 1, "maximum": MOST_ROWS}
+    )
+    offset: StrictInt = Field(0, description="Rows to leave out first.", json_schema_extra={"minimum": 0})
     cursor: StrictStr | None = Field(None, max_length=8192, description="`next_cursor` of the answer before.")
 
 

@@ -92,9 +92,13 @@ def server_version() -> str:
 
 
 def _event_schemas() -> dict[str, Any]:
-    """The published contract's schemas, where OpenAPI keeps them."""
+    """The published contract's schemas as REST takes them, where OpenAPI keeps them."""
     event = json.loads(json.dumps(wire_schema()).replace("#/$defs/", _SCHEMAS))
     definitions: dict[str, Any] = event.pop("$defs")
+    for each in definitions.values():
+        if "event_id" in each.get("required", ()):  # which REST makes where it is not sent
+            each["required"].remove("event_id")
+            each["properties"]["event_id"] = {"anyOf": [each["properties"]["event_id"], {"type": "null"}]}
     return {**definitions, "Event": {name: value for name, value in event.items() if not name.startswith("$")}}
 
 

@@ -5,7 +5,7 @@ Belongs here: types of query parameters. Does not: reading anything with them.
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
@@ -31,16 +31,24 @@ __all__ = [
     "ForecastFilter",
     "ForecastModelFilter",
     "LineageOf",
+    "METRIC_NAMES",
     "MetricFilter",
+    "Note",
     "OutlookFilter",
+    "Paging",
     "ReportFilter",
+    "Text",
     "TimeRange",
+    "WINDOW_NAMES",
     "Within",
+    "listed",
     "refuse_unknown_parameters",
     "within",
 ]
 
 IMPACTS: Final = ("negligible", "low", "medium", "high", "critical")
+WINDOW_NAMES: Final = [*(each.name for each in WINDOWS), "1mo"]
+METRIC_NAMES: Final = [each.name for each in METRICS]
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _MAX_TEXT_CHARS = 512
@@ -80,6 +88,12 @@ def _measures(value: str) -> str:
     return value
 
 
+def listed(names: Iterable[str]) -> dict[str, Any]:
+    """What a schema says of some of the names, comma-separated."""
+    some = "|".join(names)
+    return {"pattern": f"^({some})(,({some}))*$"}
+
+
 def _tag(value: str) -> str:
     if ":" not in value:
         raise ValueError(f"{value!r} does not read name:value")
@@ -88,17 +102,24 @@ def _tag(value: str) -> str:
 
 Instant = Annotated[datetime, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
 Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
-Text = Annotated[str, Field(max_length=_MAX_TEXT_CHARS), AfterValidator(_storable)]
-Tag = Annotated[str, Field(max_length=_MAX_TEXT_CHARS), AfterValidator(_tag)]
+Text = Annotated[
+    str, Field(max_length=_MAX_TEXT_CHARS, json_schema_extra={"pattern": r"^[^\u0000]*$"}), AfterValidator(_storable)
+]
+Note = Annotated[str, Field(max_length=1000, json_schema_extra={"pattern": r"^[^\u0000]*$"}), AfterValidator(_storable)]
+Tag = Annotated[
+    str,
+    Field(max_length=_MAX_TEXT_CHARS, json_schema_extra={"pattern": r"^[^\u0000]*:[^\u0000]*$"}),
+    AfterValidator(_tag),
+]
 WindowName = Annotated[
     str,
     AfterValidator(lambda name: window(name).name),
-    Field(json_schema_extra={"enum": [*(each.name for each in WINDOWS), "1mo"]}),
+    Field(json_schema_extra={"enum": WINDOW_NAMES}),
 ]
 MetricName = Annotated[
     str,
     AfterValidator(lambda name: metric(name).name),
-    Field(json_schema_extra={"enum": [each.name for each in METRICS]}),
+    Field(json_schema_extra={"enum": METRIC_NAMES}),
 ]
 
 _FROM = "Start, included: RFC 3339 with an offset."
@@ -163,7 +184,10 @@ class MetricFilter(TimeRange, Dimensions, TagFilter):
     source_module: Text | None = Field(None, description="Which producer sent the events.")
     provider: Text | None = Field(None, description="Who serves the model: of the payload, else tag `provider`.")
     measures: Annotated[str, AfterValidator(_measures)] = Field(
-        ",".join(MEASURES), description="Comma-separated.", examples=["count,avg,p95"]
+        ",".join(MEASURES),
+        description="Comma-separated.",
+        examples=["count,avg,p95"],
+        json_schema_extra=listed(MEASURES),
     )
 
 

@@ -17,6 +17,7 @@ from psycopg.errors import QueryCanceled
 from psycopg_pool import PoolTimeout
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.routing import Route
 
 from lah_platform.errors import LahError, StoreUnavailable
 
@@ -102,7 +103,12 @@ def add_handlers(app: FastAPI) -> None:
     """Make every error of `app` a problem."""
 
     def on_problem(request: Request, error: Exception) -> JSONResponse:
-        return problem_response(request.url.path, as_problem(error))
+        problem = as_problem(error)
+        if problem.kind.status == 405:  # Starlette names the methods of the first of the address's routes only
+            path = request.scope["route"].path
+            same = (route.methods for route in app.routes if isinstance(route, Route) and route.path == path)
+            problem.headers = {"Allow": ", ".join(sorted(set().union(*(each or () for each in same))))}
+        return problem_response(request.url.path, problem)
 
     for kind in (
         StarletteHTTPException,

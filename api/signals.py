@@ -12,7 +12,7 @@ from api.examples import ANOMALY_ID, INCIDENT_ID
 from api.formats import Accepted, documented
 from api.lists import in_format, read_page
 from api.models import Anomaly, Correlation, Dismissal, Forecast, Incident, IncidentDetail, RangePage
-from api.parameters import AnomalyFilter, CorrelationFilter, ForecastFilter, IncidentFilter, within
+from api.parameters import AnomalyFilter, CorrelationFilter, ForecastFilter, IncidentFilter, Note, within
 from api.problems import Problem
 from api.services import Services, services_of
 from lah_platform.forecasts.what_if import factor_of
@@ -56,7 +56,7 @@ def dismiss_anomaly(
     caller: Caller,
     services: Annotated[Services, Depends(services_of)],
     anomaly_id: Annotated[UUID, Path(description="The anomaly's id.", examples=[ANOMALY_ID])],
-    note: Annotated[str, Query(description="Why it was nothing.", max_length=1000, examples=["load test"])] = "",
+    note: Annotated[Note, Query(description="Why it was nothing.", examples=["load test"])] = "",
 ) -> dict[str, Any]:
     """Say that an anomaly was nothing: the next of its series, metric and type score half, unless far greater.
 

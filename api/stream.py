@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final
 from fastapi import FastAPI, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.sse import EventSourceResponse, format_sse_event
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
+from pydantic.json_schema import SkipJsonSchema
 from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -23,6 +24,8 @@ from lah_platform.stores.live_changes import Place
 __all__ = ["SOCKET", "add_routes"]
 
 SOCKET: Final = "/api/v1/stream/socket"
+_TEXT: Final = {"type": "string"}
+_EVENT: Final = {"type": "object", "properties": {"id": _TEXT, "event": _TEXT, "data": _TEXT}, "required": ["id"]}
 _STOPPED, _REFUSED, _DONE = 1012, 1008, 1000  # RFC 6455: service restart, policy, normal
 
 
@@ -54,7 +57,8 @@ async def stream(
     request: Request,
     asked: Annotated[StreamFilter, Query()],
     last_event_id: Annotated[
-        str | None, Header(pattern=StreamFilter.ID, description="The id to go on behind, as browsers send it.")
+        Annotated[str, Field(pattern=f"^$|{StreamFilter.ID}")] | SkipJsonSchema[None],
+        Header(description="The id to go on behind, as browsers send it."),
     ] = None,
 ) -> Any:
     """Rollups, anomalies and alerts as they come: server-sent events that go on until the caller leaves.
@@ -133,6 +137,6 @@ def add_routes(app: FastAPI) -> None:
         methods=["GET"],
         tags=["live"],
         response_class=Response,  # FastAPI takes the other for a generator's
-        responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+        responses={200: {"content": {"text/event-stream": {"itemSchema": _EVENT}}}},
     )
     app.router.routes.append(WebSocketRoute(SOCKET, _socket))

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, Field
 
 from api.live_messages import KINDS, Wanted
-from api.parameters import Dimensions, TagFilter, Text
+from api.parameters import METRIC_NAMES, WINDOW_NAMES, Dimensions, TagFilter, Text, listed
 from lah_platform.events.envelope import EventType
 from lah_platform.rollups.metrics import metric
 from lah_platform.rollups.windows import window
@@ -30,13 +30,24 @@ class StreamFilter(Dimensions, TagFilter):
     ID: ClassVar = r"^[0-9]{1,18}(\.[0-9]{1,9})?$"
 
     kind: Annotated[str, _listed(_kind)] | None = Field(
-        None, max_length=100, description="Some of `rollup`, `anomaly`, `alert`, comma-separated; default: all."
+        None,
+        max_length=100,
+        description="Some of `rollup`, `anomaly`, `alert`, comma-separated; default: all.",
+        json_schema_extra=listed(KINDS),
     )
     metric: Annotated[str, _listed(lambda name: metric(name).name)] | None = Field(
-        None, max_length=400, description="Metrics, comma-separated.", examples=["latency_ms"]
+        None,
+        max_length=400,
+        description="Metrics, comma-separated.",
+        examples=["latency_ms"],
+        json_schema_extra=listed(METRIC_NAMES),
     )
     window: Annotated[str, _listed(lambda name: window(name).name)] | None = Field(
-        None, max_length=100, description="Sizes of bucket, comma-separated.", examples=["1m"]
+        None,
+        max_length=100,
+        description="Sizes of bucket, comma-separated.",
+        examples=["1m"],
+        json_schema_extra=listed(WINDOW_NAMES),
     )
     type: EventType | None = Field(None, description="`event_type`.")
     subtype: Text | None = Field(None, description="Subtype of the events.")

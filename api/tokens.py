@@ -25,6 +25,7 @@ __all__ = ["TokenVerifier"]
 
 _ALGORITHMS: Final = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 _TIMEOUT_S: Final = 5.0
+_MOST_BYTES: Final = 1024 * 1024
 _RETRY_AFTER_S: Final = 10.0
 _LEEWAY_S: Final = 30
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
@@ -119,8 +120,8 @@ class TokenVerifier:
     def _keys_address(self) -> str:
         address = f"{self._issuer}/.well-known/openid-configuration"
         try:
-            with urllib.request.urlopen(address, timeout=_TIMEOUT_S) as response:
-                document = json.load(response)
+            with urllib.request.build_opener(_NoRedirects).open(address, timeout=_TIMEOUT_S) as response:
+                document = json.loads(response.read(_MOST_BYTES))
             found, issuer = str(document["jwks_uri"]), str(document["issuer"])
         except (URLError, TimeoutError, HTTPException, ValueError, KeyError, TypeError) as error:
             raise StoreUnavailable("The issuer of tokens does not answer", "Send it again in a moment") from error
@@ -128,6 +129,13 @@ class TokenVerifier:
             raise StoreUnavailable("The issuer of tokens calls itself otherwise", "Correct LAH_OIDC_ISSUER")
         _check_address("The issuer's jwks_uri", found)
         return found
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Asks the configured address and no other, as PyJWT does for the keys."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
 
 
 def _check_address(name: str, address: str) -> None:

@@ -26,9 +26,9 @@ def wire_schema() -> dict[str, Any]:
     spellings = (_flat_type(), _nested_type())
     references, definitions = msgspec.json.schema_components(spellings, ref_template="#/$defs/{name}")
     latency = definitions["NestedLatency"]
-    latency["properties"][LATENCY_ALIAS] = latency["properties"][LATENCY_FIELD]
+    alias = {LATENCY_ALIAS: latency["properties"][LATENCY_FIELD]}  # beside the field itself it is any other field
     latency["required"].remove(LATENCY_FIELD)
-    latency["anyOf"] = [{"required": [LATENCY_ALIAS]}, {"required": [LATENCY_FIELD]}]
+    latency["anyOf"] = [{"required": [LATENCY_ALIAS], "properties": alias}, {"required": [LATENCY_FIELD]}]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": SCHEMA_ID,

@@ -140,6 +140,7 @@ LISTINGS: Final[Mapping[str, Listing]] = MappingProxyType(
             ),
             Listing("backfills", {"requested_at": "timestamptz", "request_id": "uuid"}, is_descending=True),
             Listing("runs", {"id": "bigint"}, is_descending=True, room="runs"),
+            Listing("api_keys", {"created_at": "timestamptz", "key_id": "text"}),
             Listing("reports", {"generated_at": "timestamptz", "report_id": "uuid"}, is_descending=True),
             Listing("checks", {"asset": "text", "check_name": "text"}),
             Listing("dead_letters", {"dead_letter_id": "bigint"}, is_descending=True),

@@ -202,6 +202,16 @@ where day >= %(from)s and day <= %(to)s
 order by day, tenant, model, environment, service, team
 limit %(limit)s
 
+-- name: api_keys
+-- Every key ever made, oldest first; never the HMAC.
+select key_id, 'lah_' || key_id || '_' as prefix, tenant, role, label, is_demo, created_at, revoked_at, expires_at,
+       replaces, last_used_at
+from api_keys
+where (created_at, key_id) > (%(after_0)s::timestamptz, %(after_1)s::text)
+  and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+order by created_at, key_id
+limit %(limit)s
+
 -- name: reports
 -- Reports without their content, newest first.
 select report_id, name, tenant, period_from, period_to, generated_at, sha256, requested_by

@@ -5,12 +5,14 @@ import json
 import re
 import subprocess
 import sys
+import threading
 import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import httpx
@@ -121,6 +123,7 @@ def test_a_token_for_somebody_else_or_signed_by_nobody_known_is_refused(served: 
         "without a signature": jwt.encode(claims, None, "none", headers=headers),
         "signed by another key": jwt.encode(claims, own, _ALGORITHM, headers=headers),
         "signed with the public key as secret": _hs256(payload, public),
+        "with a key of its own": jwt.encode(claims, own, _ALGORITHM, headers={"kid": "x", "jku": issuer.url + "/mine"}),
         "with an unknown key": jwt.encode(claims, own, _ALGORITHM, headers={"kid": "nobody"}),
         "changed": f"{header}.{_changed(payload)}.{signature}",
         "cut": good[: len(good) // 2],
@@ -185,6 +188,28 @@ def test_a_rotated_key_of_the_issuer_is_taken_and_an_issuer_that_is_away_is_said
 def test_an_issuer_that_cannot_be_trusted_is_not_configured(chosen: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError):
         TokenVerifier.configured(Settings(**chosen))  # type: ignore[arg-type]
+
+
+def test_an_issuer_that_sends_the_hub_elsewhere_is_not_followed(served: Api) -> None:
+    asked: list[str] = []
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(302)
+            self.send_header("Location", "/inside")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        answer = _ask(_api(served, Issuer(f"http://127.0.0.1:{server.server_port}")), "a.b.c")
+        server.shutdown()
+        thread.join()
+    assert (answer.status_code, asked) == (503, ["/.well-known/openid-configuration"])
 
 
 def test_tokens_are_not_taken_where_no_issuer_is_configured(served: Api, issuer: Issuer) -> None:
