@@ -23,7 +23,12 @@ demo: setup ## The main job on real events, then serve until Ctrl-C (ARGS="--exi
 	@$(BIN)/lah demo $(ARGS)
 
 test: setup ## All tests, on a real PostgreSQL, a real broker and a real Dagster
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+ifeq ($(strip $(ARGS)),)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/main_job
+	@$(BIN)/python -m pytest tests/main_job  # whole hubs, which want both cores and the usual ports: one by one
+else
+	@$(BIN)/python -m pytest $(ARGS)
+endif
 
 contract: setup ## The running API against its document, every phase of schemathesis (ARGS="--max-examples 20")
 	@$(BIN)/python tests/api/contract.py $(ARGS)

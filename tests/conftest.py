@@ -17,17 +17,6 @@ from lah_platform.stores.postgres import Connection, connect
 _UNSAFE_BUT_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
-_WHOLE_HUBS = ("faults", "main_job")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each file's tests in one process, for what they share; those that start whole hubs in the same, one by one."""
-    for item in items:
-        folder = item.path.parent.name
-        group = "hubs" if folder in _WHOLE_HUBS else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 class Server(Protocol):
     """Where tests make their databases."""
 
