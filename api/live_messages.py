@@ -10,7 +10,8 @@ from typing import Any, Final
 import msgspec
 from pydantic import BaseModel
 
-from api.models import Anomaly, Incident, MetricRow
+from api.models import MetricRow
+from api.models_signals import Anomaly, Incident
 from lah_platform.rollups.metrics import MEASURES, metric
 from lah_platform.stores.live_changes import Change, Place
 from lah_platform.stores.serving import Row

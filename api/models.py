@@ -12,23 +12,18 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 __all__ = [
-    "Anomaly",
     "BatchAnswer",
-    "Correlation",
     "CostRow",
     "EventAnswer",
     "EventRow",
     "EventWithConflicts",
-    "Forecast",
-    "ForecastModel",
-    "ForecastOutlook",
-    "Incident",
-    "IncidentDetail",
     "ItemAnswer",
     "MetricPage",
     "MetricRow",
     "Page",
     "RangePage",
+    "SeriesDimensions",
+    "Usd",
     "Watermarks",
 ]
 
@@ -202,233 +197,6 @@ class Watermarks(BaseModel):
     """How far everything is."""
 
     items: list[Watermark]
-
-
-class Anomaly(SeriesDimensions):
-    """One stretch of a series that is not as expected."""
-
-    anomaly_id: UUID
-    tenant: str
-    series_id: int
-    metric: str
-    window: str
-    anomaly_type: str
-    method: str
-    started_at: datetime
-    peak_at: datetime
-    ended_at: datetime
-    score: float
-    baseline: float | None
-    observed: float | None
-    deviation: float
-    impact: str
-    explanation: str
-    detected_at: datetime
-    dismissed_at: datetime | None = Field(description="When someone said that it was nothing; null: nobody did.")
-
-
-class Dismissal(BaseModel):
-    """That an anomaly was nothing, as someone said."""
-
-    anomaly_id: UUID
-    tenant: str
-    series_id: int
-    metric: str
-    anomaly_type: str
-    started_at: datetime
-    deviation: float
-    dismissed_at: datetime
-    dismissed_by: str
-    note: str
-
-
-class CorrelationMember(BaseModel):
-    """What takes part in a correlation, and as what."""
-
-    role: str
-    member_type: str
-    member_id: str
-    metric: str
-    at: datetime
-
-
-class Correlation(BaseModel):
-    """Things that belong together, with how sure that is."""
-
-    correlation_id: UUID
-    tenant: str
-    correlation_type: str
-    started_at: datetime
-    ended_at: datetime
-    strength: float
-    confidence: float
-    explanation: str
-    detected_at: datetime
-    evidence: dict[str, float | str | None] = Field(description="What it rests on, by names that end in their unit.")
-    members: list[CorrelationMember]
-
-
-class Incident(BaseModel):
-    """Something that went wrong, in one line."""
-
-    incident_id: UUID
-    tenant: str
-    title: str
-    severity: str
-    is_open: bool
-    started_at: datetime
-    ended_at: datetime
-    root_cause: str | None = Field(description="The component it most likely started in; null: nothing can be said.")
-    root_cause_confidence: float | None = Field(description="Posterior probability of that.")
-    cost_usd: Usd | None = Field(description="What it cost beyond the usual.")
-    detected_at: datetime
-
-
-class IncidentCandidate(BaseModel):
-    """A component where it may have started."""
-
-    node: str
-    confidence: float
-    path: list[str] = Field(description="From what hurts down to it.")
-    explained_share: float = Field(description="Its excess over that of what hurts, at most 1.")
-    excess_per_step: float = Field(description="Beyond the usual in five minutes, in `unit`.")
-    unit: str
-    deviations: float = Field(description="Robust standard deviations of that.")
-    onset: datetime | None
-
-
-class IncidentWhere(BaseModel):
-    """Where it started."""
-
-    hurt: str | None = Field(None, description="The component whose suffering was traced.")
-    symptom: str | None = None
-    is_significant: bool = Field(False, description="Whether that component left its usual range.")
-    why_none: str | None = Field(None, description="Why there is no candidate.")
-    candidates: list[IncidentCandidate]
-
-
-class IncidentStory(BaseModel):
-    """What happened, told in order."""
-
-    what: list[str]
-    since: datetime
-    until: datetime
-    where: IncidentWhere
-    hurts: dict[str, list[str]] = Field(description="Services, models and teams.")
-    costs: dict[str, float | str | None] = Field(
-        description="USD beyond the usual in parts that add up: volume, retry, latency, model, prompt, answer, cache,"
-        " price (by the rollups alone volume and rate); and main_cause, what the most of it is for."
-    )
-    next: list[str] = Field(description="What to look at, in order.")
-
-
-class IncidentMember(BaseModel):
-    """An anomaly or a correlation that is part of it."""
-
-    member_type: str
-    member_id: str
-
-
-class IncidentDetail(Incident):
-    """An incident with its story and what it is made of."""
-
-    story: IncidentStory
-    members: list[IncidentMember]
-
-
-class Forecast(SeriesDimensions):
-    """One forecast value with its prediction interval."""
-
-    tenant: str
-    series_id: int
-    metric: str
-    window: str
-    method: str
-    target_start: datetime
-    trained_through: datetime
-    value: float
-    lower: float
-    upper: float
-    level: float = Field(description="Share of outcomes that `lower` and `upper` should hold.")
-    lower_80: float | None = Field(description="With `upper_80`: should hold 80 % of outcomes.")
-    upper_80: float | None
-    backtest_wape: float | None = Field(description="Weighted absolute percentage error of the backtest.")
-    computed_at: datetime
-
-
-class ForecastModel(SeriesDimensions):
-    """What one forecast was made of, its backtest, and how it came out. Errors are shares: 0.1 is 10 %."""
-
-    tenant: str
-    series_id: int
-    metric: str
-    window: str
-    method: str
-    trained_through: datetime
-    horizon: int
-    weights: dict[str, float] = Field(description="What each member counts in the weighted median.")
-    origins: int
-    backtest_mape: float | None
-    backtest_smape: float | None
-    backtest_wape: float | None
-    backtest_mase: float | None
-    naive_wape: float | None = Field(description="WAPE of the better seasonal naive method in the backtest.")
-    forecastability: float | None = Field(description="1 less the spectral entropy: 0 is noise.")
-    is_forecastable: bool | None = Field(description="Whether the backtest's MAPE is 12 % or less.")
-    verdict: str
-    computed_at: datetime
-    judged_buckets: int = Field(description="How many of the forecast buckets have come about.")
-    mape: float | None
-    smape: float | None
-    wape: float | None
-    mase: float | None
-    coverage_80: float | None
-    coverage_95: float | None
-    judged_at: datetime | None
-
-
-class ForecastTotal(BaseModel):
-    """A sum over all buckets: the mean, the median, and what should hold 80 and 95 % of outcomes."""
-
-    mean: float
-    median: float
-    lower_80: float
-    upper_80: float
-    lower: float
-    upper: float
-
-
-class ReachedBy(BaseModel):
-    """The chance that the limit is reached by the end of a bucket."""
-
-    target_start: datetime
-    probability: float
-
-
-class SeriesSummed(BaseModel):
-    """How many series of a tenant are in a sum."""
-
-    tenant: str
-    series: int
-
-
-class ForecastOutlook(BaseModel):
-    """What forecasts sum up to, and when a limit is reached."""
-
-    metric: str
-    window: str
-    from_: datetime = Field(alias="from")
-    to: datetime
-    summed: list[SeriesSummed]
-    trained_through: datetime = Field(description="The earliest of their origins.")
-    forecast_until: datetime = Field(description="How far the forecasts reach; before `to` where that is later.")
-    already: float = Field(description="What there was before the first forecast bucket.")
-    limit: float
-    probability: float = Field(description="That the limit is reached before `to` and `forecast_until`.")
-    earliest: datetime | None = Field(description="The bucket by which one path in ten has reached it.")
-    likely: datetime | None = Field(description="The bucket by which half of all paths have reached it.")
-    total: ForecastTotal
-    reached_by: list[ReachedBy]
 
 
 class CostRow(BaseModel):

@@ -9,8 +9,10 @@ from fastapi import Depends, FastAPI, Query, Response
 from api.access import Caller
 from api.formats import Accepted, documented
 from api.lists import in_format, read_page
-from api.models import ForecastModel, ForecastOutlook, RangePage
-from api.parameters import ForecastModelFilter, OutlookFilter, within
+from api.models import RangePage
+from api.models_outlooks import ForecastModel, ForecastOutlook
+from api.parameters import within
+from api.parameters_signals import ForecastModelFilter, OutlookFilter
 from api.problems import Problem
 from api.services import Services, services_of
 from lah_platform.forecasts.metrics import COSTS, FORECAST, VOLUMES, adds_up

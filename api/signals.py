@@ -11,8 +11,11 @@ from api.access import Caller
 from api.examples import ANOMALY_ID, INCIDENT_ID
 from api.formats import Accepted, documented
 from api.lists import in_format, read_page
-from api.models import Anomaly, Correlation, Dismissal, Forecast, Incident, IncidentDetail, RangePage
-from api.parameters import AnomalyFilter, CorrelationFilter, ForecastFilter, IncidentFilter, Note, within
+from api.models import RangePage
+from api.models_outlooks import Forecast
+from api.models_signals import Anomaly, Correlation, Dismissal, Incident, IncidentDetail
+from api.parameters import Note, within
+from api.parameters_signals import AnomalyFilter, CorrelationFilter, ForecastFilter, IncidentFilter
 from api.problems import Problem
 from api.services import Services, services_of
 from lah_platform.forecasts.what_if import factor_of
