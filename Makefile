@@ -43,7 +43,7 @@ types: setup ## mypy --strict
 	@$(BIN)/mypy
 
 bench: setup ## Every benchmark, quick form
-	@for b in landing landing_alternatives freshness live backfill_year rollups anomalies forecasts; do $(BIN)/python -m benchmarks.$$b --quick --json; done
+	@for b in landing landing_alternatives freshness live serving backfill_year rollups anomalies forecasts; do $(BIN)/python -m benchmarks.$$b --quick --json; done
 
 lock: ## Renew both lock files from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade --generate-hashes --no-header --no-annotate --quiet --output-file requirements.lock
