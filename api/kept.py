@@ -25,6 +25,7 @@ __all__ = ["KeptAnswers"]
 _MOST_BYTES: Final = 64 * 1024 * 1024
 _MOST_BYTES_OF_ONE: Final = 4 * 1024 * 1024
 _MOST_BYTES_ASKED: Final = 16 * 1024
+_MOST_SECONDS_SENDING: Final = 1.0  # slower ones are the app's to wait for, which answers 408 at its limit
 _OF_A_BODY: Final = (b"content-length", b"content-type", b"transfer-encoding")
 
 _Request = tuple[str, str, bytes, str, bytes]
@@ -200,16 +201,20 @@ def _asking_about(kept: _Kept, scope: Scope, asked: Headers) -> Scope:
 
 
 async def _read(receive: Receive) -> tuple[deque[Message], bytes | None]:
-    """What came, and the body that it makes; None when it is too long or its sender has gone."""
+    """What came, and the body that it makes; None when it is too long or too slow for this, or its sender has gone."""
     messages: deque[Message] = deque()
     body = b""
-    while True:
-        messages.append(message := await receive())
-        body += message.get("body", b"")
-        if message["type"] != "http.request" or len(body) > _MOST_BYTES_ASKED:
-            return messages, None
-        if not message.get("more_body", False):
-            return messages, body
+    try:
+        async with asyncio.timeout(_MOST_SECONDS_SENDING):
+            while True:
+                messages.append(message := await receive())
+                body += message.get("body", b"")
+                if message["type"] != "http.request" or len(body) > _MOST_BYTES_ASKED:
+                    return messages, None
+                if not message.get("more_body", False):
+                    return messages, body
+    except TimeoutError:
+        return messages, None
 
 
 def _again(messages: deque[Message], receive: Receive) -> Receive:

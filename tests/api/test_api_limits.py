@@ -28,15 +28,16 @@ def test_every_address_that_reads_a_body_refuses_one_that_is_too_large(api: Api)
             assert answer.json()["advice"]
 
 
-def test_a_body_that_trickles_in_is_given_up_and_its_place_is_free_again(api: Api) -> None:
+@pytest.mark.parametrize(("path", "role"), [("/api/v1/events", "ingest"), ("/api/v1/timeseries/query", "viewer")])
+def test_a_body_that_trickles_in_is_given_up_and_its_place_is_free_again(api: Api, path: str, role: str) -> None:
     impatient = api.changed(max_body_s=0.2, max_submissions=1)
     with serving(impatient) as url, socket.socket() as slow:
         host, port = url.removeprefix("http://").split(":")
         slow.settimeout(10)
         slow.connect((host, int(port)))
         began = time.monotonic()
-        key = api.keys["acme", "ingest"]
-        head = f"POST /api/v1/events HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nContent-Length: 100\r\n\r\n{{"
+        key = api.keys["acme", role]
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nContent-Length: 100\r\n\r\n{{"
         slow.sendall(head.encode())
         answer = b""
         while chunk := slow.recv(65_536):
