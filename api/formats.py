@@ -122,15 +122,15 @@ def is_known(if_none_match: str | None, tag: str) -> bool:
     return tag in known or known == ["*"]
 
 
-KEPT_S: Final = 1
+KEPT_S: Final = 2
 """So long an answer about closed windows is believed before it is asked about again."""
-KEPT: Final = f"private, max-age={KEPT_S}, must-revalidate"
+KEPT: Final = "private, max-age=0, must-revalidate"
 
 
 def headers_of(tag: str, *, is_closed: bool) -> dict[str, str]:
     """The headers of an answer that its asker, and no one else, may keep and ask about again.
 
-    `is_closed`: it is about closed windows only, and may be sent again for KEPT_S without asking.
+    `is_closed`: it is about closed windows only, and the server may send it again for KEPT_S without asking.
     """
     control = KEPT if is_closed else "private, no-cache"
     return {"ETag": tag, "Cache-Control": control, "Vary": "Accept, Authorization, X-API-Key"}

@@ -25,6 +25,7 @@ __all__ = ["KeptAnswers"]
 _MOST_BYTES: Final = 64 * 1024 * 1024
 _MOST_BYTES_OF_ONE: Final = 4 * 1024 * 1024
 _MOST_BYTES_ASKED: Final = 16 * 1024
+_ASK_AGAIN_S: Final = 0.75 * KEPT_S  # the rest is for the asking
 _MOST_SECONDS_SENDING: Final = 1.0  # slower ones are the app's to wait for, which answers 408 at its limit
 _OF_A_BODY: Final = (b"content-length", b"content-type", b"transfer-encoding")
 
@@ -122,7 +123,7 @@ class KeptAnswers:
     ) -> None:
         """Keep what the app answered to who presented that, believed from when it was asked."""
         principal = self._gate.believed(presented)
-        kept = _Kept(headers, body, tag, believed_until_s=asked_s + KEPT_S, ask_again_s=asked_s + KEPT_S / 2)
+        kept = _Kept(headers, body, tag, believed_until_s=asked_s + KEPT_S, ask_again_s=asked_s + _ASK_AGAIN_S)
         if principal is not None and _bytes_of(kept) <= _MOST_BYTES_OF_ONE:
             self._kept[principal.tenant, principal.role, request] = kept
 
