@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     )
     traces: Path | None = Field(default=None, description="Folder of real traces; unset: ../shared/data when present.")
     secret: SecretStr | None = Field(default=None, description="Server secret of API keys; unset: made in LAH_HOME.")
+    signing_key: SecretStr | None = Field(
+        default=None, description="Ed25519 key that signs evidence, base64 of 32 bytes; unset: made in LAH_HOME."
+    )
     oidc_issuer: str | None = Field(default=None, description="Issuer whose tokens the API takes; unset: keys only.")
     oidc_audience: str | None = Field(default=None, description="What the `aud` of those tokens must say.")
     oidc_tenant_claim: str = Field(default="lah_tenant", description="Their claim that names the tenant...")

@@ -5,7 +5,6 @@ What a role may do is not decided here but in `api/access.py`.
 """
 
 import hmac
-import os
 import re
 import secrets
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from lah_platform.events.names import tenant_problem
 from lah_platform.stores.audit import record
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
+from lah_platform.stores.secret_files import kept_secret
 
 __all__ = [
     "EVERY_TENANT",
@@ -78,19 +78,7 @@ def server_secret(home: Path, configured: str | None = None) -> bytes:
         if len(configured) < 16:
             raise ConfigurationError("LAH_SECRET is too short", "Use at least 16 random characters")
         return configured.encode()
-    path = home / "secret"
-    if not path.exists():
-        home.mkdir(parents=True, exist_ok=True)
-        partial = home / f"secret.{os.getpid()}.{secrets.token_hex(4)}"
-        partial.touch(mode=0o600)
-        partial.write_text(secrets.token_urlsafe(_SERVER_SECRET_BYTES), encoding="ascii")
-        try:
-            os.link(partial, path)  # two processes starting at once agree on the first one's
-        except FileExistsError:
-            pass
-        finally:
-            partial.unlink()
-    return path.read_bytes().strip()
+    return kept_secret(home / "secret", lambda: secrets.token_urlsafe(_SERVER_SECRET_BYTES)).encode()
 
 
 def create_key(
