@@ -163,7 +163,7 @@ def admitted(app: FastAPI, presented: str, asked: tuple[str, str]) -> Principal:
     return principal
 
 
-def _require(principal: Annotated[Principal | None, Depends(authorise)]) -> Principal:
+async def _require(principal: Annotated[Principal | None, Depends(authorise)]) -> Principal:
     if principal is None:
         raise AssertionError("a public route has no caller")
     return principal
