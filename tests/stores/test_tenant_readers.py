@@ -233,7 +233,8 @@ def test_no_function_of_the_hub_tells_or_does_anything_about_others(seeded: Conn
     with _login(seeded, _OWN) as reader:
         calls = ["drop_event_partitions(current_date)", "drop_event_day('2026-03-04')", "event_table_days()",
                  "ensure_event_partition('2030-01-01')", "event_day_table('2030-01-01')",
-                 "lah_add_tenant_view('events', 'true')"]  # fmt: skip
+                 "lah_add_tenant_view('events', 'true')", "audit_field('x')",
+                 "audit_content_hash(1, now(), '', '', '', '', '', '{}', gen_random_uuid())"]  # fmt: skip
         for call in calls:
             with pytest.raises(psycopg.Error):
                 reader.execute(f"select lah.{call}".encode())
@@ -245,7 +246,8 @@ def test_no_function_of_the_hub_tells_or_does_anything_about_others(seeded: Conn
         }
         pure = {name for name in known if name.startswith(("lah_hist", "lah_m2", "lah_stddev", "lah_series"))}
         tried = {call.split("(")[0] for call in calls} | {"rollup_pending_buckets", "lah_my_tenants"}
-        assert known - pure - tried == {"audit_log_is_append_only"}
+        triggers = {"audit_log_is_append_only", "audit_log_is_chained", "audit_chain_follows_the_log"}
+        assert known - pure - tried == triggers | {"prices_are_audited"}
 
 
 def test_revoking_holds_from_the_next_statement_on_and_each_step_is_audited(seeded: Connection) -> None:
