@@ -7,12 +7,14 @@ LahError
 ├── Fenced                 another landing process owns the partition now
 ├── StoreUnavailable       the database is away for the moment: try again
 ├── Unstorable             the database refuses the content of a record: trying again is no use
+├── AuditError             the audit log, a signed head or an anchor is not what it should be
 ├── ArchiveError           a file of the archive is not what was verified
 └── StackError             a process of the stack did not start or did not stay
 """
 
 __all__ = [
     "ArchiveError",
+    "AuditError",
     "ConfigurationError",
     "Fenced",
     "LahError",
@@ -61,6 +63,10 @@ class StoreUnavailable(LahError):
 
 class Unstorable(LahError):
     """The database refuses the content of a record: trying again is no use."""
+
+
+class AuditError(LahError):
+    """The audit log's chain is broken, a signed head does not fit, or an anchor cannot be reached or read."""
 
 
 class ArchiveError(LahError):

@@ -3,6 +3,7 @@
 Belongs here: names, defaults and validation. Does not: anything that connects or creates files.
 """
 
+import re
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -49,6 +50,11 @@ class Settings(BaseSettings):
     secret: SecretStr | None = Field(default=None, description="Server secret of API keys; unset: made in LAH_HOME.")
     signing_key: SecretStr | None = Field(
         default=None, description="Ed25519 key that signs evidence, base64 of 32 bytes; unset: made in LAH_HOME."
+    )
+    audit_anchors: list[str] = Field(
+        default=[],
+        description="Places outside that get each signed head of the audit log, as JSON: file:///..., https://..., "
+        "s3://bucket/prefix, gs://..., az://....",
     )
     oidc_issuer: str | None = Field(default=None, description="Issuer whose tokens the API takes; unset: keys only.")
     oidc_audience: str | None = Field(default=None, description="What the `aud` of those tokens must say.")
@@ -109,6 +115,14 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().resolve()
+
+    @field_validator("audit_anchors")
+    @classmethod
+    def _addresses(cls, value: list[str]) -> list[str]:
+        for each in value:
+            if not re.match(r"(file|https?|s3|gs|az)://.", each):
+                raise ValueError("an anchor begins with file://, https://, http://, s3://, gs:// or az://")
+        return value
 
     @model_validator(mode="after")
     def _only_archived_days_leave(self) -> Self:
