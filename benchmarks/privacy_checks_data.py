@@ -1,4 +1,4 @@
-"""A day of events for the checks to judge, made by PostgreSQL itself, with the rollups, ledger and costs that belong to it.
+"""A day of events for the checks to judge, made by PostgreSQL itself, with the rollups, ledger and costs of it.
 
 Three tenants, sixty series, four producers; five events of one request: latency, usage, its cost (whose parent it is),
 errors, throughput. Nothing in it breaks a blocking rule.
@@ -15,7 +15,8 @@ __all__ = ["DAY", "NEXT_DAY", "fill_day"]
 DAY, NEXT_DAY = datetime(2026, 3, 2, tzinfo=UTC), datetime(2026, 3, 3, tzinfo=UTC)
 _KINDS = ("latency", "token_usage", "token_cost", "error_rate", "throughput")
 _SERIES = """
-    insert into series (series_id, tenant, event_type, subtype, model, environment, service, region, team, source_module)
+    insert into series (series_id, tenant, event_type, subtype, model, environment, service, region, team,
+        source_module)
     overriding system value
     select n + 1, (array['acme', 'globex', 'initech'])[1 + n / 20],
         case (n %% 5) when 2 then 'cost' else 'telemetry' end, (%(kinds)s::text[])[1 + n %% 5],
@@ -72,12 +73,13 @@ _BATCHES = """
     from booked group by 1, 2, 3
 """
 _COSTS = """
-    insert into cost_daily (day, tenant, model, environment, service, team, requests, input_tokens, input_fresh_tokens,
-        input_cache_read_tokens, input_cache_write_tokens, input_unknown_tokens, output_tokens, reported_usd, priced_usd,
-        unpriced_requests, other_usd, computed_at)
+    insert into cost_daily (
+        day, tenant, model, environment, service, team, requests, input_tokens, input_fresh_tokens,
+        input_cache_read_tokens, input_cache_write_tokens, input_unknown_tokens, output_tokens, reported_usd,
+        priced_usd, unpriced_requests, other_usd, computed_at)
     select %(day)s::date, tenant, model, 'production', 'chat', 'search', count(*), sum(input_tokens),
-        sum(input_fresh_tokens), sum(input_cache_read_tokens), 0, 0, sum(output_tokens), sum(cost_usd), sum(cost_usd), 0,
-        0, %(day)s::timestamptz + interval '30 hours'
+        sum(input_fresh_tokens), sum(input_cache_read_tokens), 0, 0, sum(output_tokens), sum(cost_usd), sum(cost_usd),
+        0, 0, %(day)s::timestamptz + interval '30 hours'
     from events where subtype = 'token_cost' group by tenant, model
 """
 
@@ -139,7 +141,8 @@ def _rollup(window: Window) -> str:
 def _bucket(window: Window) -> str:
     if window.name in ("1w", "1M"):
         return f"date_trunc('{'week' if window.name == '1w' else 'month'}', bucket_start, 'UTC')"
-    return f"date_bin(interval '{window.name.replace('m', ' minutes').replace('h', ' hours').replace('d', ' days')}', bucket_start, '1970-01-01Z')"
+    length = window.name.replace("m", " minutes").replace("h", " hours").replace("d", " days")
+    return f"date_bin(interval '{length}', bucket_start, '1970-01-01Z')"
 
 
 def _value(metric: Metric) -> str:

@@ -71,8 +71,9 @@ class Rule:
 class Asset:
     """A table with its rules. `columns` are what the rules read, `keys` those that identify a row.
 
-    `tenant_by` is the column that says whose a row is: tenant, or series_id. A row belongs to a period when `time_column` lies in [from, to). `grain` widens the period to whole buckets, so
-    that a bucket is never compared with a part of its events (None: taken as given); `is_dated`: a date column.
+    `tenant_by` is the column that says whose a row is: tenant, or series_id. A row belongs to a period when
+    `time_column` lies in [from, to). `grain` widens the period to whole buckets, so that a bucket is never compared
+    with a part of its events (None: taken as given); `is_dated`: a date column.
     """
 
     name: str

@@ -36,7 +36,7 @@ _PASS = "pass"  # the shared pass; no rule is called so
 # work_mem: comparing a day of minutes with its events spills to disk below it
 _SESSION = "-c search_path={schemas} -c TimeZone=UTC -c default_transaction_read_only=on -c work_mem=64MB"
 
-# By tenant: rows, then failing rows of each shared rule. The JOIN keeps GX from adding an alias of its own behind {batch}.
+# By tenant: rows, then failing rows of each shared rule. The JOIN keeps GX from adding an alias behind {batch}.
 _SHARED = """
 with batch as {batch}, counted as (
     select batch.{owner} as owner, count(*) as checked{counts} from batch group by 1
@@ -56,7 +56,8 @@ with batch as {batch}, failing as (
     select to_jsonb(failing) as row from failing limit %d
 ), by_tenant as (
     select coalesce(row ->> 'tenant', series.tenant) as tenant, count(*) as failed_rows
-    from told left join series on row ->> 'tenant' is null and series.series_id = (row ->> 'series_id')::bigint group by 1
+    from told left join series on row ->> 'tenant' is null and series.series_id = (row ->> 'series_id')::bigint
+    group by 1
 )
 select failed_rows, (select jsonb_agg(row)::text from (select row from told limit %d) few) as examples,
     (select jsonb_object_agg(tenant, failed_rows) filter (where tenant is not null) from by_tenant)::text as tenants
@@ -152,7 +153,7 @@ def _verdict(rule: Rule, counts: _Counts, number: int | None, judged: Mapping[st
             tenants[tenant] = TenantVerdict(0, failing_of[tenant])
     if passed != (failed_rows == 0) or passed != (not examples):
         raise RuleFailedToRun(
-            f"Rule {rule.asset}.{rule.name} says passed={passed} with {failed_rows} failing rows, {len(examples)} shown",
+            f"Rule {rule.asset}.{rule.name} says passed={passed} with {failed_rows} failing rows",
             "The rows changed meanwhile, or the installed Great Expectations is not the locked one: run it again",
         )
     return Verdict(
