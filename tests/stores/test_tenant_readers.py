@@ -95,6 +95,22 @@ def seeded(connection: Connection) -> Connection:
                 f"insert into {relation} (kind, change, tenant, noted_at) values ('anomaly', 'new', %s, %s)",
                 [tenant, _AT],
             )
+        connection.execute(
+            "with verdict as (insert into checks (checked_at, asset, check_name, severity, blocking, passed, advice)"
+            " values (%s, 'events', 'x', 'warn', false, true, '') returning check_id)"
+            " insert into tenant_verdicts select check_id, %s, true, 1, 0 from verdict",
+            [_AT, tenant],
+        )
+        connection.execute("insert into quality_scores values (%s, %s, 100, 1, 0, 1, 0, %s)", [_AT, tenant, _AT])
+        connection.execute(
+            "insert into payload_shapes values (%s, %s, 'm', 'telemetry', 'latency', 'f', 'string', 1, 1)",
+            [_AT, tenant],
+        )
+        connection.execute(
+            "insert into suspect_windows (tenant, series_id, metric, window_name, window_rank, period_from, period_to,"
+            " asset, check_name, advice, since) values (%s, %s, 'events', '1h', 4, %s, %s, 'rollup_1h', 'x', 'x', %s)",
+            [tenant, series_id, _AT, _AT + timedelta(hours=1), _AT],
+        )
     connection.execute("insert into sql_readers values ('somebody else', %s)", [_OTHER])
     return connection
 
