@@ -8,6 +8,7 @@ LahError
 ├── StoreUnavailable       the database is away for the moment: try again
 ├── Unstorable             the database refuses the content of a record: trying again is no use
 ├── ArchiveError           a file of the archive is not what was verified
+├── Unreadable             an encrypted value does not open: erased, moved, changed, or another master key
 └── StackError             a process of the stack did not start or did not stay
 """
 
@@ -20,6 +21,7 @@ __all__ = [
     "SourceError",
     "StackError",
     "StoreUnavailable",
+    "Unreadable",
     "Unstorable",
 ]
 
@@ -65,6 +67,10 @@ class Unstorable(LahError):
 
 class ArchiveError(LahError):
     """A file of the archive is missing, or is not what was verified."""
+
+
+class Unreadable(LahError):
+    """An encrypted value does not open: its key was erased, it was moved or changed, or the master key is another."""
 
 
 class StackError(LahError):

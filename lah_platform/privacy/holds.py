@@ -33,7 +33,7 @@ def due_rows(dues: Sequence[Due]) -> pl.Expr:
 
 
 def held_rows(holds: Sequence[Hold], class_: str) -> pl.Expr:
-    """Whether a hold covers a row (ts, tenant, event_type, payload and tags as text) of that class."""
+    """Whether a hold covers a row (ts, tenant, event_type; subject_id, payload, tags as text) of that class."""
     return _any(_covers(hold) for hold in holds if hold.class_ in ("", class_))
 
 
@@ -48,8 +48,8 @@ def _covers(hold: Hold) -> pl.Expr:
     if hold.to_at is not None:
         covered &= pl.col("ts") < hold.to_at
     if hold.subject_id is not None:
-        text = f"{hold.subject_id}"
-        covered &= pl.col("payload").str.contains(text, literal=True) | pl.col("tags").str.contains(text, literal=True)
+        said = pl.concat_str("subject_id", "payload", "tags", ignore_nulls=True).str.replace_all("-", "", literal=True)
+        covered &= said.str.contains(hold.subject_id.hex, literal=True)
     return covered
 
 

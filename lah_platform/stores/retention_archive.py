@@ -42,6 +42,8 @@ def expire_rows(connection: Connection, folder: Path, day: date, expiry: Expiry)
 
     def chosen(frame: pl.DataFrame) -> pl.Series:
         nonlocal held
+        if "subject_id" not in frame.columns:  # a file from before events named their subject
+            frame = frame.with_columns(subject_id=pl.lit(None, pl.String))
         found = frame.select(is_due=due_rows(expiry.dues), is_held=held_rows(expiry.holds, expiry.class_))
         is_due = found["is_due"]
         if expiry.class_ == "personal":

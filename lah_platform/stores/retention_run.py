@@ -38,6 +38,7 @@ _Q = {name: text.decode() for name, text in queries("retention_run").items()}
 _ARCHIVE = queries("archive")
 _DAY = timedelta(days=1)
 _PERSONAL = "(e.payload::text like '%%\"enc:v1:%%' or e.tags::text like '%%\"enc:v1:%%')"
+_SAID = "coalesce(e.subject_id::text, '') || e.payload::text || e.tags::text"
 _CONTENT = ("payload", "tags")
 _BYTES_THERE = "t.bytes_expired_at is null"
 
@@ -147,7 +148,7 @@ class _Run:
         parts = {
             **self._parts,
             "where": sql.SQL(_PERSONAL if is_personal else "true"),
-            "held": self._held(class_, "e.tenant", "e.event_type", "e.ts", "e.payload::text || e.tags::text"),
+            "held": self._held(class_, "e.tenant", "e.event_type", "e.ts", _SAID),
         }
         if not is_personal:
             parts["measures_hash"] = sql.SQL("0")

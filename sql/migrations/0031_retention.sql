@@ -1,5 +1,5 @@
 -- What is kept how long, what must not go, what went and how that was proved; and who has agreed to what.
--- Locks: access exclusive on dead_letters for a moment (a nullable column rewrites nothing); every table is new.
+-- Locks: none that a running system can feel; every object is new.
 
 create table retention_rules (
     rule_id     bigint generated always as identity primary key,
@@ -78,14 +78,12 @@ create table consent_progress (
 );
 insert into consent_progress (collected_until) values ('-infinity');
 
-alter table dead_letters add column if not exists bytes_expired_at timestamptz;
-comment on column dead_letters.bytes_expired_at is 'When retention deleted its bytes, key and headers (UTC); null: they are there.';
-
 -- Encrypted texts are `enc:v1:` and base64, which has no quotation mark: each is one token of the document's text.
 create function lah_without_personal(document jsonb) returns jsonb language sql immutable parallel safe strict
     return regexp_replace(document::text, '"enc:v1:[^"]*"', '"[expired]"', 'g')::jsonb;
 comment on function lah_without_personal(jsonb) is 'The document with each encrypted personal text replaced by [expired]; everything else stays.';
 
+-- An encrypted text names its subject without dashes, an identifier's place with them.
 -- Active holds on one row; a hold of a subject holds the rows whose text names it, and those whose text cannot be read (null).
 create function lah_is_held(row_class text, row_tenant text, row_type text, row_at timestamptz, row_text text)
     returns boolean language sql stable
@@ -93,7 +91,8 @@ create function lah_is_held(row_class text, row_tenant text, row_type text, row_
         select from lah.legal_holds h
         where h.released_at is null and h.tenant in ('*', row_tenant) and h.class in ('', row_class)
           and h.event_type in ('', row_type) and row_at >= h.from_at and row_at < h.to_at
-          and (h.subject_id is null or row_text is null or position(h.subject_id::text in row_text) > 0));
+          and (h.subject_id is null or row_text is null
+               or position(replace(h.subject_id::text, '-', '') in replace(row_text, '-', '')) > 0));
 comment on function lah_is_held(text, text, text, timestamptz, text) is 'Whether a legal hold that was not released covers a row: its class, tenant, event type (empty where it has none), time (UTC) and text (null: unreadable, so a subject''s hold covers it).';
 revoke execute on function lah_is_held(text, text, text, timestamptz, text) from public;
 

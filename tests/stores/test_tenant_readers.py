@@ -28,7 +28,9 @@ _NOT_SHOWN = {
     "api_keys": "secrets", "audit_log": "the operator's", "sql_readers": "the operator's", "reports": "by REST",
     "events": "payloads may be personal: by REST, with a role", "dead_letters": "raw bytes: by REST, with a role",
     "identities_0": "the hub's own", "identities_1": "the hub's own", "identity_collisions_0": "the hub's own",
-    "identity_collisions_1": "the hub's own", "metrics_1m_live": "its function reads every tenant's partials: by REST",
+    "encryption_keys": "secrets", "subjects": "who is who", "subject_tombstones": "who was who",
+    "event_subjects": "the hub's own", "content_policies": "by REST", "identity_collisions_1": "the hub's own",
+    "metrics_1m_live": "its function reads every tenant's partials: by REST",
     "retention_rules": "by REST, with a role", "legal_holds": "by REST, with a role",
     "consents": "by REST, with a role",
 }  # fmt: skip
@@ -235,7 +237,9 @@ def test_no_function_of_the_hub_tells_or_does_anything_about_others(seeded: Conn
     with _login(seeded, _OWN) as reader:
         calls = ["drop_event_partitions(current_date)", "drop_event_day('2026-03-04')", "event_table_days()",
                  "ensure_event_partition('2030-01-01')", "event_day_table('2030-01-01')",
-                 "lah_add_tenant_view('events', 'true')", "lah_is_held('events', 'acme', '', now(), '')"]  # fmt: skip
+                 "lah_add_tenant_view('events', 'true')",
+                 "lah_hold_privacy_epoch()", "lah_next_privacy_epoch()",
+                 "lah_is_held('events', 'acme', '', now(), '')"]  # fmt: skip
         for call in calls:
             with pytest.raises(psycopg.Error):
                 reader.execute(f"select lah.{call}".encode())
