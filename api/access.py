@@ -57,14 +57,14 @@ PUBLIC: Final = "public"
 _AGGREGATES: frozenset[Permission] = frozenset(
     {"metrics:read", "live:read", "signals:read", "costs:read", "checks:read", "runs:read", "monitoring:read"}
 )
+_EVIDENCE: frozenset[Permission] = frozenset({"events:read", "reports:read", "reports:generate", "dead_letters:read"})
+_RIGHTS: frozenset[Permission] = frozenset({"retention:manage", "retention:prove"})
 ROLES: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
     {
         "viewer": _AGGREGATES,
         "analyst": _AGGREGATES | {"events:read", "reports:read", "anomalies:dismiss", "maintenance:manage"},
         "ingest": frozenset({"events:write"}),
-        "compliance": _AGGREGATES
-        | {"events:read", "reports:read", "reports:generate", "dead_letters:read"}
-        | {"retention:manage", "retention:prove"},
+        "compliance": _AGGREGATES | _EVIDENCE | _RIGHTS,
         "admin": frozenset(get_args(Permission)),
     }
 )
