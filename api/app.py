@@ -17,6 +17,7 @@ from api import (
     lineage,
     monitoring,
     reference,
+    retention,
     runs,
     signals,
     stream,
@@ -97,6 +98,7 @@ def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
         backfills,
         runs,
         keys,
+        retention,
         monitoring,
         reference,
     ):
