@@ -49,6 +49,8 @@ Permission = Literal[
     "runs:read",
     "monitoring:read",
     "keys:manage",
+    "access:review",
+    "system:describe",
 ]
 PUBLIC: Final = "public"
 
@@ -60,7 +62,8 @@ ROLES: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
         "viewer": _AGGREGATES,
         "analyst": _AGGREGATES | {"events:read", "reports:read", "anomalies:dismiss", "maintenance:manage"},
         "ingest": frozenset({"events:write"}),
-        "compliance": _AGGREGATES | {"events:read", "reports:read", "reports:generate", "dead_letters:read"},
+        "compliance": _AGGREGATES
+        | {"events:read", "reports:read", "reports:generate", "dead_letters:read", "access:review", "system:describe"},
         "admin": frozenset(get_args(Permission)),
     }
 )
@@ -94,6 +97,8 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("POST", "/api/v1/reports"): "reports:generate",
         ("GET", "/api/v1/reports/requests/{report_request_id}"): "reports:generate",
         ("DELETE", "/api/v1/reports/requests/{report_request_id}"): "reports:generate",
+        ("GET", "/api/v1/access-review"): "access:review",
+        ("GET", "/api/v1/system-description"): "system:describe",
         ("GET", "/api/v1/checks"): "checks:read",
         ("GET", "/api/v1/dead-letters"): "dead_letters:read",
         ("POST", "/api/v1/backfills"): "backfills:operate",
@@ -114,7 +119,9 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
 )
 
 # Recomputations, reports and runs cover every tenant's rows, so they are the operator's, not one tenant's
-OPERATORS_ONLY: Final[frozenset[Permission]] = frozenset({"backfills:operate", "reports:generate", "runs:read"})
+OPERATORS_ONLY: Final[frozenset[Permission]] = frozenset(
+    {"backfills:operate", "reports:generate", "runs:read", "system:describe"}
+)
 
 
 _bearer = HTTPBearer(

@@ -8,7 +8,7 @@ import dagster as dg
 
 from assets.old_runs import prune_runs
 from assets.resources import Hub
-from lah_platform.settings import settings
+from lah_platform.settings import EVENT_LOG_DAYS, settings
 from lah_platform.stores.retention import (
     drop_archived_days,
     drop_old_events,
@@ -19,9 +19,7 @@ from lah_platform.stores.retention import (
     set_compression,
 )
 
-__all__ = ["EVENT_LOG_DAYS", "maintenance"]
-
-EVENT_LOG_DAYS = 14  # the lineage leaves up to 3,000 rows a day in Dagster's event log, which it never prunes itself
+__all__ = ["maintenance"]
 
 
 @dg.op
