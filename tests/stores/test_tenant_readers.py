@@ -26,7 +26,6 @@ _OWN, _OTHER = "acme", "globex"
 # Relations that a tenant is not shown, each with the reason
 _NOT_SHOWN = {
     "api_keys": "secrets", "audit_log": "the operator's", "sql_readers": "the operator's", "reports": "by REST",
-    "report_documents": "by REST",
     "events": "payloads may be personal: by REST, with a role", "dead_letters": "raw bytes: by REST, with a role",
     "identities_0": "the hub's own", "identities_1": "the hub's own", "identity_collisions_0": "the hub's own",
     "identity_collisions_1": "the hub's own", "metrics_1m_live": "its function reads every tenant's partials: by REST",
