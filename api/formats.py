@@ -123,7 +123,7 @@ def is_known(if_none_match: str | None, tag: str) -> bool:
 
 
 KEPT_S: Final = 2
-"""So long an answer about closed windows is believed before it is asked about again."""
+"""So long an answer about closed windows is believed, and so long that none of them was corrected."""
 KEPT: Final = "private, max-age=0, must-revalidate"
 
 
