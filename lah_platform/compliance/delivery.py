@@ -4,9 +4,11 @@ Belongs here: parcels, the waits between attempts, the headers. Does not: sendin
 waits (`stores/deliveries.py`).
 """
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
+from urllib.parse import quote
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from lah_platform.compliance.signing import Signature, Signer, is_signed_by
@@ -18,6 +20,7 @@ __all__ = [
     "Parcel",
     "Target",
     "delivery_id",
+    "document_name",
     "is_webhook_signed",
     "wait_after",
     "webhook_headers",
@@ -26,10 +29,9 @@ __all__ = [
 LEASE: Final = timedelta(minutes=10)
 """An attempt that neither succeeded nor failed for so long is taken for lost, and made again."""
 
-_WAITS: Final = tuple(
-    timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 4 * 60, 12 * 60, 24 * 60, 24 * 60)
-)
+_WAITS: Final = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 4 * 60, 12 * 60, 24 * 60, 24 * 60))
 MOST_ATTEMPTS: Final = len(_WAITS) + 1
+_LONGEST_PART: Final = 80
 _LONGEST_ASKED: Final = timedelta(days=1)
 _NAMESPACE: Final = uuid5(NAMESPACE_URL, "urn:lah:delivery")
 
@@ -64,6 +66,13 @@ class Target(Protocol):
 def delivery_id(report_id: UUID, document: str, target: str) -> UUID:
     """The same for the same document and target, at any time."""
     return uuid5(_NAMESPACE, f"{report_id}/{document}/{target}")
+
+
+def document_name(report: str, tenant: str, first: str, last: str, revision: int, document: str) -> str:
+    """A file name of printable ASCII that holds no separator, whatever the tenant is called."""
+    whose = "" if tenant == "*" else f"-{_short(tenant)}"
+    ending = "signature.json" if document == "signature" else document
+    return f"{_short(report)}{whose}-{first}-{last}-r{revision}.{ending}"
 
 
 def wait_after(attempts: int, asked: timedelta | None = None) -> timedelta | None:
@@ -105,6 +114,10 @@ def is_webhook_signed(public_key: str, headers: dict[str, str], body: bytes) -> 
     return any(kind == "v1a" and is_signed_by(Signature(public_key, text), message) for kind, _, text in given)
 
 
+def _short(text: str) -> str:
+    quoted = quote(text, safe="")
+    return quoted if len(quoted) <= _LONGEST_PART else hashlib.sha256(text.encode()).hexdigest()
+
+
 def _signed(message_id: str, timestamp: str, body: bytes) -> bytes:
     return f"{message_id}.{timestamp}.".encode() + body
-

@@ -6,7 +6,7 @@ Belongs here: its shape, its errors, which period a schedule means. Does not: ma
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -29,6 +29,7 @@ _Text = Annotated[str, Meta(min_length=1, max_length=2000)]
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _STORES: Final = ("s3", "gs", "az", "abfs", "abfss", "file", "memory")
 _SECRET = re.compile(r"secret|token|password|access_key|account_key|sas|credential", re.IGNORECASE)
+_T = TypeVar("_T")
 
 
 class _Data(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,7 +80,7 @@ class ReportSchedule(_Data, frozen=True, kw_only=True):
     cron: _Text
     tenant: _Text = "*"
     deliver: list[_Name] = []
-    documents: Annotated[list[Document], Meta(min_length=1)] = ["pdf", "json", "signature"]
+    documents: Annotated[tuple[Document, ...], Meta(min_length=1)] = ("pdf", "json", "signature")
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,8 @@ class Plan:
 
 
 class _File(_Data, frozen=True, kw_only=True):
-    targets: dict[_Name, TargetSettings] = {}
-    schedules: dict[_Name, ReportSchedule] = {}
+    targets: dict[_Name, Any] = {}
+    schedules: dict[_Name, Any] = {}
 
 
 def read_plan(text: str, file: str, *, known_reports: Collection[str]) -> Plan:
@@ -110,32 +111,26 @@ def read_plan(text: str, file: str, *, known_reports: Collection[str]) -> Plan:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark is not None else ""
         raise ConfigurationError(f"{file}{where} is not YAML: {getattr(error, 'problem', error)}", _ADVICE) from error
-    try:
-        found = msgspec.convert({} if data is None else data, _File)
-    except msgspec.ValidationError as error:
-        raise ConfigurationError(f"{file}: {_place(data, str(error))}", _ADVICE) from error
-    for problem in _problems(found, known_reports):
+    found = _converted({} if data is None else data, _File, file)
+    plan = Plan(
+        {name: _converted(each, TargetSettings, f"{file}: targets.{name}") for name, each in found.targets.items()},
+        {name: _converted(each, ReportSchedule, f"{file}: schedules.{name}") for name, each in found.schedules.items()},
+    )
+    for problem in _problems(plan, known_reports):
         raise ConfigurationError(f"{file}: {problem}", _ADVICE)
-    return Plan(found.targets, found.schedules)
+    return plan
 
 
-def _place(data: Any, message: str) -> str:
-    said, _, path = message.partition(" - at `$")
-    parts = [part for part in path.rstrip("`").split(".") if part]
-    if "[...]" not in path:
-        return f"{'.'.join(parts)}: {said}" if parts else said
-    # msgspec does not name the entry of a mapping: the first one that is refused by itself
-    room = parts[0].partition("[")[0]
-    kinds: dict[str, Any] = {"targets": TargetSettings, "schedules": ReportSchedule}
-    for name, entry in (data.get(room) or {}).items():
-        try:
-            msgspec.convert({name: entry}, dict[_Name, kinds[room]])  # type: ignore[misc]
-        except msgspec.ValidationError:
-            return f"{room}.{name}{''.join(f'.{part}' for part in parts[1:])}: {said}"
-    return f"{room}: {said}"
+def _converted(data: Any, kind: type[_T], place: str) -> _T:
+    try:
+        return msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        said, _, path = str(error).partition(" - at `")
+        at = path.rstrip("`").replace("key in $", "").lstrip("$").lstrip(".")
+        raise ConfigurationError(f"{place}{f'.{at}' if at else ''}: {said}", _ADVICE) from error
 
 
-def _problems(found: _File, known_reports: Collection[str]) -> Iterator[str]:
+def _problems(found: Plan, known_reports: Collection[str]) -> Iterator[str]:
     for name, target in found.targets.items():
         yield from (f"targets.{name}: {said}" for said in _target_problems(target))
     for name, schedule in found.schedules.items():
@@ -183,5 +178,3 @@ def webhook_problem(address: str, *, plain_http: bool) -> str | None:
     if parts.scheme == "http" and not plain_http and parts.hostname not in _LOOPBACK:
         return "is not reached by https; set plain_http: true to send it readable by others"
     return None
-
-

@@ -1,9 +1,9 @@
 -- Documents of reports on their way to folders, object stores and webhooks.
--- Locks: share row exclusive on reports, for a moment; every other object is new.
+-- Locks: share row exclusive on report_documents, for a moment; every other object is new.
 
 create table deliveries (
     delivery_id      uuid primary key,
-    report_id        uuid not null references reports (report_id) on delete cascade,
+    report_id        uuid not null,
     format           text not null,
     tenant           text collate "C" not null,
     target           text not null,
@@ -16,6 +16,7 @@ create table deliveries (
     delivered_at     timestamptz,
     sha256           text,
     unique (report_id, format, target),
+    foreign key (report_id, format) references report_documents (report_id, format) on delete cascade,
     check ((state in ('waiting', 'sending')) = (next_attempt_at is not null)),
     check ((state = 'delivered') = (delivered_at is not null and sha256 is not null))
 );

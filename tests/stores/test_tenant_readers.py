@@ -27,6 +27,7 @@ _OWN, _OTHER = "acme", "globex"
 _NOT_SHOWN = {
     "api_keys": "secrets", "audit_log": "the operator's", "sql_readers": "the operator's", "reports": "by REST",
     "events": "payloads may be personal: by REST, with a role", "dead_letters": "raw bytes: by REST, with a role",
+    "deliveries": "by REST",
     "identities_0": "the hub's own", "identities_1": "the hub's own", "identity_collisions_0": "the hub's own",
     "identity_collisions_1": "the hub's own", "metrics_1m_live": "its function reads every tenant's partials: by REST",
 }  # fmt: skip
