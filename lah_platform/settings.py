@@ -12,7 +12,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["MIN_HOT_DAYS", "PROJECT_ROOT", "SQL_ROOT", "TELEMETRY_OFF", "Settings", "settings"]
+__all__ = ["EVENT_LOG_DAYS", "MIN_HOT_DAYS", "PROJECT_ROOT", "SQL_ROOT", "TELEMETRY_OFF", "Settings", "settings"]
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 _SQL_CANDIDATES = (PROJECT_ROOT / "sql", PROJECT_ROOT / "lah_platform" / "sql")  # checkout, wheel
@@ -27,6 +27,7 @@ TELEMETRY_OFF = {
 }
 
 MIN_HOT_DAYS = 32  # the monthly report, made on the 1st, reads the whole month before from PostgreSQL
+EVENT_LOG_DAYS = 14  # the lineage leaves up to 3,000 rows a day in Dagster's event log, which it never prunes itself
 
 
 class Settings(BaseSettings):

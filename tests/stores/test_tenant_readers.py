@@ -27,6 +27,7 @@ _OWN, _OTHER = "acme", "globex"
 _NOT_SHOWN = {
     "api_keys": "secrets", "audit_log": "the operator's", "sql_readers": "the operator's", "reports": "by REST",
     "events": "payloads may be personal: by REST, with a role", "dead_letters": "raw bytes: by REST, with a role",
+    "deliveries": "by REST",
     "identities_0": "the hub's own", "identities_1": "the hub's own", "identity_collisions_0": "the hub's own",
     "encryption_keys": "secrets", "subjects": "who is who", "subject_tombstones": "who was who",
     "event_subjects": "the hub's own", "content_policies": "by REST", "identity_collisions_1": "the hub's own",
