@@ -18,6 +18,7 @@ from lah_platform.stores.retention import (
     prune_dagster_events,
     set_compression,
 )
+from lah_platform.stores.retention_setting import note_retention
 
 __all__ = ["EVENT_LOG_DAYS", "maintenance"]
 
@@ -33,6 +34,13 @@ def housekeeping(context: dg.OpExecutionContext, hub: Hub) -> None:
     expired = 0
     kept: Mapping[date, str] = {}
     with hub.connection() as connection:
+        note_retention(
+            connection,
+            retention_days=settings().retention_days,
+            hot_days=hub.hot_days,
+            has_archive=hub.archive is not None,
+            actor="maintenance",
+        )
         made = make_partitions_ahead(connection, now.date())
         dropped = drop_old_events(connection, oldest)
         if hub.archive is not None:

@@ -4,9 +4,26 @@ insert into audit_log (actor, action, object_type, object_id, tenant, details)
 values (%(actor)s, %(action)s, %(object_type)s, %(object_id)s, %(tenant)s, %(details)s)
 returning position
 
+-- name: is_news_of_retention
+-- Whether the retention that a hub keeps to is not what was noted last.
+select coalesce((select details from audit_log where object_type = 'retention_setting' order by position desc limit 1)
+                is distinct from %(details)s::jsonb, true)
+
 -- name: chain_head
 -- The newest row of the chain; position 0: there is none.
 select position, encode(row_hash, 'hex'), nullif(at, '-infinity') from audit_chain
+
+-- name: entries
+-- The newest entries of [from, to), newest first; of some types of object or actions, and not of others, where given.
+select position, at, actor, action, object_type, object_id, tenant, details
+from audit_log
+where (%(from)s::timestamptz is null or at >= %(from)s::timestamptz)
+  and (%(to)s::timestamptz is null or at < %(to)s::timestamptz)
+  and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+  and (%(types)s::text[] is null or object_type = any(%(types)s::text[]) or action = any(%(actions)s::text[]))
+  and (%(other_types)s::text[] is null
+       or not (object_type = any(%(other_types)s::text[]) or action = any(%(other_actions)s::text[])))
+order by position desc limit %(limit)s
 
 -- name: rows
 -- The log in order, with what its hashes are made of; both bounds null: whatever is there, also without a position.
