@@ -88,7 +88,7 @@ def verify_file(
     Raises AuditError when the file or its manifest cannot be read.
     """
     manifest, signature, holds = read_manifest(manifest_path(path))
-    found = Findings(keys={signature.key_id})
+    found = Findings(keys={signature.key_id} if holds else set())
     if not holds or (keys is not None and signature.public_key not in keys):
         text = "the manifest's signature is not that of its content"
         if holds:
@@ -97,12 +97,14 @@ def verify_file(
     try:
         heads = [("the manifest's head", head_of(head)) for head in manifest["heads"]]
         first, last = manifest["first_position"], manifest["last_position"]
+        if type(first) is not type(last) or type(first) not in (int, type(None)):
+            raise ValueError("a position")
         claims = claims_of(heads, keys, found, is_outside=True)
         start = ChainPoint(0, b"")
         if first is not None:
             start = ChainPoint(first - 1, bytes.fromhex(manifest["previous_hash"]))
             claims.append(Claim(last, bytes.fromhex(manifest["row_hash"]), "the manifest", True))
-        stated = manifest["sha256"], manifest["rows"]
+        stated, kind = (manifest["sha256"], manifest["rows"]), manifest["format"]
     except (ValueError, KeyError, TypeError) as error:
         raise AuditError(f"The manifest of {path} lacks or misstates {error}", "Export the period again") from error
     outside = [pair for pair in anchors if last is not None and pair[1].position <= last]
@@ -112,7 +114,7 @@ def verify_file(
         with path.open("rb") as file:
             hashing = _Hashing(file)
             lines = io.TextIOWrapper(io.BufferedReader(hashing), encoding="utf-8", newline="")
-            check_chain(read_rows(lines, manifest["format"]), start, claims, found, on_rows)
+            check_chain(read_rows(lines, kind), start, claims, found, on_rows)
     except (OSError, UnicodeDecodeError) as error:
         raise AuditError(f"{path} cannot be read ({error})", "Export the period again") from error
     if (hashing.digest.hexdigest(), found.rows) != stated and not found.breaches:

@@ -99,9 +99,9 @@ def claims_of(
     """What genuine heads say; a head whose signature does not hold is a breach, and says nothing."""
     claims = []
     for source, head in heads:
-        found.keys.add(head.signature.key_id)
         problem = problem_of(head, keys)
         if problem is None:
+            found.keys.add(head.signature.key_id)
             claims.append(head.claim(source, is_outside=is_outside))
         else:
             found.breaches.append(Breach("forged_head", head.position, head.position, f"{source}: {problem}"))
