@@ -49,6 +49,7 @@ Permission = Literal[
     "runs:read",
     "monitoring:read",
     "keys:manage",
+    "audit:read",
 ]
 PUBLIC: Final = "public"
 
@@ -60,7 +61,8 @@ ROLES: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
         "viewer": _AGGREGATES,
         "analyst": _AGGREGATES | {"events:read", "reports:read", "anomalies:dismiss", "maintenance:manage"},
         "ingest": frozenset({"events:write"}),
-        "compliance": _AGGREGATES | {"events:read", "reports:read", "reports:generate", "dead_letters:read"},
+        "compliance": _AGGREGATES
+        | {"events:read", "reports:read", "reports:generate", "dead_letters:read", "audit:read"},
         "admin": frozenset(get_args(Permission)),
     }
 )
@@ -105,6 +107,8 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("POST", "/api/v1/keys"): "keys:manage",
         ("POST", "/api/v1/keys/{key_id}/rotate"): "keys:manage",
         ("DELETE", "/api/v1/keys/{key_id}"): "keys:manage",
+        ("GET", "/api/v1/audit"): "audit:read",
+        ("GET", "/api/v1/audit/heads"): "audit:read",
         ("GET", "/metrics/prometheus"): "monitoring:read",
         ("GET", "/health"): PUBLIC,
         ("GET", "/ready"): PUBLIC,

@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp
 
 from api import (
+    audit,
     backfills,
     events,
     evidence,
@@ -97,6 +98,7 @@ def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
         backfills,
         runs,
         keys,
+        audit,
         monitoring,
         reference,
     ):

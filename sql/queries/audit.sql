@@ -90,3 +90,29 @@ on conflict do nothing
 -- name: anchors
 -- How many signed heads each anchor has, and up to which position.
 select anchor, count(*), max(position), max(anchored_at) from audit_anchored group by anchor order by anchor
+
+-- name: audit_entries
+-- Entries of a tenant ('*': of all) in [from, to), newest first, after the cursor.
+select position, at, actor, action, object_type, object_id, tenant, details, encode(previous_hash, 'hex') as previous_hash,
+       encode(row_hash, 'hex') as row_hash
+from audit_log
+where position < %(after_0)s::bigint
+  and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+  and (%(from)s::timestamptz is null or at >= %(from)s::timestamptz)
+  and (%(to)s::timestamptz is null or at < %(to)s::timestamptz)
+  and (%(actor)s::text is null or actor = %(actor)s::text)
+  and (%(action)s::text is null or action = %(action)s::text)
+  and (%(object_id)s::text is null or object_id = %(object_id)s::text)
+  and (%(types)s::text[] is null or object_type = any(%(types)s::text[]) or action = any(%(actions)s::text[]))
+  and (%(other_types)s::text[] is null
+       or not (object_type = any(%(other_types)s::text[]) or action = any(%(other_actions)s::text[])))
+order by position desc
+limit %(limit)s
+
+-- name: audit_signed_heads
+-- Signed heads, newest first, after the cursor.
+select 'lah-audit-head-1' as kind, position, encode(row_hash, 'hex') as row_hash, signed_at, public_key, signature
+from audit_heads
+where position < %(after_0)s::bigint and %(tenant)s::text is not null
+order by position desc
+limit %(limit)s

@@ -21,6 +21,8 @@ DELETE /api/v1/keys/{key_id}: 204
 DELETE /api/v1/reports/requests/{report_request_id}: 202
 GET /api/v1/anomalies/maintenance: 200
 GET /api/v1/anomalies: 200
+GET /api/v1/audit/heads: 200
+GET /api/v1/audit: 200
 GET /api/v1/backfills/{request_id}: 200
 GET /api/v1/backfills: 200
 GET /api/v1/checks: 200
