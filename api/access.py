@@ -53,6 +53,7 @@ Permission = Literal[
     "retention:prove",
     "access:review",
     "system:describe",
+    "audit:read",
 ]
 PUBLIC: Final = "public"
 
@@ -66,7 +67,7 @@ ROLES: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
         "viewer": _AGGREGATES,
         "analyst": _AGGREGATES | {"events:read", "reports:read", "anomalies:dismiss", "maintenance:manage"},
         "ingest": frozenset({"events:write"}),
-        "compliance": _AGGREGATES | _EVIDENCE | _RIGHTS | {"access:review", "system:describe"},
+        "compliance": _AGGREGATES | _EVIDENCE | _RIGHTS | {"audit:read", "access:review", "system:describe"},
         "admin": frozenset(get_args(Permission)),
     }
 )
@@ -120,6 +121,8 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("POST", "/api/v1/retention/holds"): "retention:manage",
         ("DELETE", "/api/v1/retention/holds/{hold_id}"): "retention:manage",
         ("GET", "/api/v1/retention/runs"): "retention:prove",
+        ("GET", "/api/v1/audit"): "audit:read",
+        ("GET", "/api/v1/audit/heads"): "audit:read",
         ("GET", "/metrics/prometheus"): "monitoring:read",
         ("GET", "/health"): PUBLIC,
         ("GET", "/ready"): PUBLIC,

@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp
 
 from api import (
+    audit,
     backfills,
     configuration,
     events,
@@ -101,6 +102,7 @@ def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
         runs,
         keys,
         retention,
+        audit,
         monitoring,
         reference,
     ):

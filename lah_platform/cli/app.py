@@ -5,6 +5,7 @@ import sys
 import typer
 
 from lah_platform.cli import anomalies, configuration, data, operate, stack
+from lah_platform.cli.audit import audit
 from lah_platform.cli.keys import keys
 from lah_platform.cli.readers import readers
 from lah_platform.cli.retention import holds, retention
@@ -34,6 +35,7 @@ app.add_typer(keys, name="keys")
 app.add_typer(readers, name="readers")
 app.add_typer(retention, name="retention")
 app.add_typer(holds, name="holds")
+app.add_typer(audit, name="audit")
 app.add_typer(anomalies.anomalies, name="anomalies")
 app.add_typer(operate.migrate, name="migrate")
 app.command()(operate.sql)

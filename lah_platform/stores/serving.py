@@ -143,6 +143,8 @@ LISTINGS: Final[Mapping[str, Listing]] = MappingProxyType(
             Listing("api_keys", {"created_at": "timestamptz", "key_id": "text"}),
             Listing("reports", {"generated_at": "timestamptz", "report_id": "uuid"}, is_descending=True),
             Listing("checks", {"asset": "text", "check_name": "text"}),
+            Listing("audit_entries", {"position": "bigint"}, is_descending=True, room="audit"),
+            Listing("audit_signed_heads", {"position": "bigint"}, is_descending=True, room="audit"),
             Listing("dead_letters", {"dead_letter_id": "bigint"}, is_descending=True),
         )
     }

@@ -15,6 +15,7 @@ from psycopg.types.json import Jsonb
 from api.app import create_app
 from api.examples import ANOMALY_ID, BACKFILL_ID, INCIDENT_ID, KEY_ID, REPORT_ID, REPORT_REQUEST_ID
 from api.services import Services
+from lah_platform.compliance.signing import Signer
 from lah_platform.events.decode import decode
 from lah_platform.events.envelope import Event
 from lah_platform.events.examples import EXAMPLE_DATA, flat_example
@@ -22,6 +23,7 @@ from lah_platform.events.rejection import Rejection
 from lah_platform.rollups.histogram import key
 from lah_platform.rollups.windows import WINDOWS
 from lah_platform.settings import Settings
+from lah_platform.stores.audit_heads import sign_new_head
 from lah_platform.stores.doors import DirectDoor
 from lah_platform.stores.keys import EVERY_TENANT, ROLES, create_key
 from lah_platform.stores.postgres import Connection, connect, open_pool
@@ -208,6 +210,7 @@ def _seed_common(connection: Connection) -> None:
         "insert into retention_runs values (%s, %s, %s, 'test', '{\"kind\": \"retention\"}', 'x', 'x')",
         [UUID(int=60), NOW, NOW],
     )
+    sign_new_head(connection, Signer("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), NOW)
     connection.execute(
         "insert into live_inbox (kind, change, tenant, object_ids)"
         " select 'anomaly', 'new', tenant, array_agg(anomaly_id) from anomalies group by tenant"

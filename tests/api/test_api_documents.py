@@ -24,6 +24,8 @@ DELETE /api/v1/retention/rules/{rule_id}: 204
 GET /api/v1/access-review: 200
 GET /api/v1/anomalies/maintenance: 200
 GET /api/v1/anomalies: 200
+GET /api/v1/audit/heads: 200
+GET /api/v1/audit: 200
 GET /api/v1/backfills/{request_id}: 200
 GET /api/v1/backfills: 200
 GET /api/v1/checks: 200
