@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from api import (
     backfills,
+    configuration,
     events,
     evidence,
     ingest,
@@ -17,6 +18,7 @@ from api import (
     lineage,
     monitoring,
     reference,
+    retention,
     runs,
     signals,
     stream,
@@ -94,9 +96,11 @@ def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
         stream,
         signals,
         evidence,
+        configuration,
         backfills,
         runs,
         keys,
+        retention,
         monitoring,
         reference,
     ):

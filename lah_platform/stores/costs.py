@@ -3,6 +3,7 @@
 What a request costs is decided in `lah_platform.costs`.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, date, datetime, time, timedelta
@@ -13,7 +14,6 @@ from lah_platform.costs.daily import daily_costs
 from lah_platform.costs.price_book import PriceBook, PriceRow
 from lah_platform.costs.pricing import priced
 from lah_platform.costs.requests import COST_EVENTS_SCHEMA, cost_rows
-from lah_platform.stores.audit import record
 from lah_platform.stores.frames import copy_frame
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
@@ -25,22 +25,23 @@ _Q = queries("costs")
 _ROWS_A_CHUNK = 50_000  # Python holds so many events at once; the day's frame is several times as compact
 
 
-def load_price_book(connection: Connection, rows: Iterable[PriceRow]) -> int:
+def load_price_book(connection: Connection, rows: Iterable[PriceRow], *, actor: str = "lah") -> int:
     """Add the prices to table `prices`, replacing those of the same model and start; returns how many were given.
 
-    Prices that are not given stay. Raises PriceBookError, and changes nothing, when two prices of a model would
-    then overlap.
+    Prices that are not given stay. The table itself notes in the audit log what changes it, as done by `actor`.
+    Raises PriceBookError, and changes nothing, when two prices of a model would then overlap.
     """
-    parameters = [asdict(row) for row in rows]
+    given = [asdict(row) for row in rows]
     with connection.transaction():
         connection.execute(_Q["lock"])
-        connection.cursor().executemany(_Q["upsert_price"], parameters)
+        connection.execute(_Q["acting"], {"actor": actor})
+        connection.execute(_Q["upsert_prices"], {"rows": json.dumps(given, default=str)})
         read_price_book(connection)
-    return len(parameters)
+    return len(given)
 
 
 def ensure_price_book(connection: Connection) -> int:
-    """Load the shipped prices into a hub that has none yet, with a line in the audit log; returns how many rows.
+    """Load the shipped prices into a hub that has none yet; returns how many rows.
 
     A hub that has prices keeps exactly its own.
     """
@@ -48,9 +49,7 @@ def ensure_price_book(connection: Connection) -> int:
         connection.execute(_Q["lock"])
         if connection.execute("select exists (select from prices)").fetchone() == (True,):
             return 0
-        loaded = load_price_book(connection, PriceBook.shipped().rows)
-        record(connection, "lah", "load", "table", "prices", "*", {"rows": loaded, "source": "shipped price book"})
-    return loaded
+        return load_price_book(connection, PriceBook.shipped().rows)
 
 
 def read_price_book(connection: Connection) -> PriceBook:
