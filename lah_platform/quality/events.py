@@ -152,13 +152,17 @@ _RULES = (
         "Most events of this producer are dated after they arrived, or all of them lie behind by the same ten minutes "
         "or more: set its clock by NTP, and see that it writes UTC and not its local time",
         sql="""
-            select tenant, source_module, count(*) as events, count(*) filter (where delay < interval '-2 s') as ahead,
-                   min(delay) as least_delay, max(delay) as greatest_delay
-            from (select tenant, source_module, received_at - ts as delay from batch) delays
-            group by tenant, source_module
-            having count(*) >= 5 and count(*) filter (where delay < interval '-2 s') * 2 > count(*)
-                or count(*) >= 100 and min(delay) > interval '10 minutes'
-                    and max(delay) - min(delay) < interval '10 minutes'
+            select s.tenant, s.source_module, sum(b.events)::bigint as events, sum(b.ahead)::bigint as ahead,
+                   min(b.least_delay) as least_delay, max(b.greatest_delay) as greatest_delay
+            from (
+                select series_id, count(*) as events, count(*) filter (where ts > received_at + interval '2 s') as ahead,
+                       min(received_at - ts) as least_delay, max(received_at - ts) as greatest_delay
+                from batch group by series_id
+            ) b join series s using (series_id)
+            group by s.tenant, s.source_module
+            having sum(b.events) >= 5 and sum(b.ahead) * 2 > sum(b.events)
+                or sum(b.events) >= 100 and min(b.least_delay) > interval '10 minutes'
+                    and max(b.greatest_delay) - min(b.least_delay) < interval '10 minutes'
         """,
     ),
     Rule(

@@ -30,17 +30,21 @@ _LEVEL_EQUALS = """
     from batch r full join source s using (bucket_start, series_id, metric)
     where {differs}
 """
-# Of a day whose events are in the archive, the number is compared: what has landed since may repeat them
+# Of a day whose events are in the archive, the number is compared: what has landed since may repeat them. In halves,
+# because PostgreSQL then expects few groups and adds up in parallel; else it sorts 5 million events, and takes 9 s for 3.
 _MINUTES_EQUAL_EVENTS = """
     with cold as (
         select day, day::timestamp at time zone 'UTC' as starts, (day + 1)::timestamp at time zone 'UTC' as ends,
                sum(row_count)::bigint as archived
         from archive_files where dropped_at is not null group by day
     ), measured as (
-        select {bucket} as bucket_start, series_id, {aggregates} from events
-        where ts >= {period_from} and ts < {period_to}
-          and (ts at time zone 'UTC')::date <> all (array(select day from archive_files where dropped_at is not null))
-        group by 1, series_id
+        select bucket_start, series_id, {aggregates} from (
+            select {bucket} as bucket_start, {read} from events
+            where ts >= {period_from} and ts < {period_to} and ts < {middle} and {is_hot}
+            union all
+            select {bucket}, {read} from events
+            where ts >= {period_from} and ts < {period_to} and ts >= {middle} and {is_hot}
+        ) halves group by bucket_start, series_id
     ), source as (
         select bucket_start, series_id, metric, count, sum, sum_exact, min, max from measured
         cross join lateral (values {rows}) of_metric (metric, count, sum, sum_exact, min, max)
@@ -98,6 +102,10 @@ def _source_rules(of: Window) -> tuple[Rule, ...]:
             _MINUTES_EQUAL_EVENTS,
             differs=_DIFFERS,
             bucket=_bucket(of, "ts"),
+            read=", ".join(dict.fromkeys(["series_id", "subtype", *(m.column for m in METRICS if m.column)])),
+            middle="(select {period_from} + ({period_to} - {period_from}) / 2)",
+            is_hot="(ts at time zone 'UTC')::date"
+            " <> all (array(select day from archive_files where dropped_at is not null))",
             aggregates=", ".join(map(_aggregates, METRICS)),
             rows=", ".join(map(_row, METRICS)),
         )
