@@ -38,7 +38,7 @@ def measure_checks(events: int = EVENTS, *, with_reference: bool = True) -> dict
     """Make a day of so many events in a PostgreSQL of its own, and check everything of it.
 
     `check_seconds`: the slowest check; `mean_seconds`; `peak_megabytes` of the process that checks. By asset the
-    seconds of the whole suite, and by `asset.rule` those of each check. The day takes about 10 s a million events to make.
+    seconds of the whole suite, and by `asset.rule` those of each check. The day takes 10 s a million events.
     """
     folder = Path(tempfile.mkdtemp(prefix="lah-checks-", dir="/var/tmp"))
     server = EmbeddedPostgres(folder, port=unused_port(), settings=_SETTINGS)

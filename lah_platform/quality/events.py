@@ -155,7 +155,8 @@ _RULES = (
             select s.tenant, s.source_module, sum(b.events)::bigint as events, sum(b.ahead)::bigint as ahead,
                    min(b.least_delay) as least_delay, max(b.greatest_delay) as greatest_delay
             from (
-                select series_id, count(*) as events, count(*) filter (where ts > received_at + interval '2 s') as ahead,
+                select series_id, count(*) as events,
+                       count(*) filter (where ts > received_at + interval '2 s') as ahead,
                        min(received_at - ts) as least_delay, max(received_at - ts) as greatest_delay
                 from batch group by series_id
             ) b join series s using (series_id)

@@ -31,7 +31,7 @@ _LEVEL_EQUALS = """
     where {differs}
 """
 # Of a day whose events are in the archive, the number is compared: what has landed since may repeat them. In halves,
-# because PostgreSQL then expects few groups and adds up in parallel; else it sorts 5 million events, and takes 9 s for 3.
+# because PostgreSQL then expects few groups and adds up in parallel; else it sorts 5 million, and takes 9 s for 3.
 _MINUTES_EQUAL_EVENTS = """
     with cold as (
         select day, day::timestamp at time zone 'UTC' as starts, (day + 1)::timestamp at time zone 'UTC' as ends,
