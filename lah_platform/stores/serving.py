@@ -143,6 +143,9 @@ LISTINGS: Final[Mapping[str, Listing]] = MappingProxyType(
             Listing("api_keys", {"created_at": "timestamptz", "key_id": "text"}),
             Listing("reports", {"generated_at": "timestamptz", "report_id": "uuid"}, is_descending=True),
             Listing("checks", {"asset": "text", "check_name": "text"}),
+            Listing("check_history", {"check_id": "bigint"}, is_descending=True),
+            Listing("quality_scores", {"day": "date", "tenant": "text"}),
+            Listing("suspects", {"suspect_id": "bigint"}, is_descending=True),
             Listing("dead_letters", {"dead_letter_id": "bigint"}, is_descending=True),
         )
     }
