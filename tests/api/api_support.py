@@ -226,6 +226,17 @@ def _seed_common(connection: Connection) -> None:
         " 'Look'), (%s, 'events', 'ids_are_unique', 'error', true, true, 101, 0, '{}', 'Fine')",
         [NOW - timedelta(hours=1), NOW],
     )
+    for tenant in TENANTS:
+        connection.execute("insert into tenant_verdicts select check_id, %s, passed, 50, 1 from checks", [tenant])
+        connection.execute(
+            "insert into quality_scores values ('2026-01-31', %s, 97.5, 20, 1, 1000, 3, %s)", [tenant, NOW]
+        )
+        connection.execute(
+            "insert into suspect_windows (tenant, series_id, metric, window_name, window_rank, period_from, period_to,"
+            " asset, check_name, advice, since) values (%s, 999, 'latency_ms', '1h', 4, %s, %s, 'rollup_1h',"
+            " 'moments_are_possible', 'Report it', %s)",
+            [tenant, NOW - timedelta(hours=1 + len(tenant)), NOW, NOW],
+        )
     connection.execute(
         "insert into backfill_requests values (%s, 'cost_daily', '2026-01-01', '2026-01-31', 'test', %s),"
         " (%s, 'compliance_report', '2026-01-01', '2026-01-31', 'test', %s)",

@@ -28,6 +28,8 @@ GET /api/v1/audit/heads: 200
 GET /api/v1/audit: 200
 GET /api/v1/backfills/{request_id}: 200
 GET /api/v1/backfills: 200
+GET /api/v1/checks/history: 200
+GET /api/v1/checks/{asset}/{rule}/rows: 200
 GET /api/v1/checks: 200
 GET /api/v1/correlations: 200
 GET /api/v1/costs: 200
@@ -42,6 +44,7 @@ GET /api/v1/incidents: 200
 GET /api/v1/keys: 200
 GET /api/v1/lineage: 200
 GET /api/v1/metrics: 200 304
+GET /api/v1/quality-scores: 200
 GET /api/v1/reports/requests/{report_request_id}: 200
 GET /api/v1/reports/{report_id}: 200
 GET /api/v1/reports: 200
@@ -50,6 +53,7 @@ GET /api/v1/retention/rules: 200
 GET /api/v1/retention/runs: 200
 GET /api/v1/runs: 200
 GET /api/v1/stream: 200
+GET /api/v1/suspects: 200
 GET /api/v1/system-description: 200
 GET /api/v1/watermarks: 200
 GET /docs: 200
