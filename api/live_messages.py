@@ -62,15 +62,28 @@ class Wanted:
     tags: Mapping[str, str] = field(default_factory=dict)
     with_open: bool = False
 
+    def could_fit(self, change: Change) -> bool:
+        """Whether the reader is to hear it, as far as that is known without reading what changed."""
+        return self._hears(change.tenant, change.kind, change.change) and (
+            change.key is None
+            or (
+                (not self.windows or change.window in self.windows)
+                and (not self.metrics or change.key[2] in self.metrics)
+            )
+        )
+
+    def _hears(self, tenant: str, event: str, change: str) -> bool:
+        kind = "rollup" if event == "recomputed" else event
+        return (
+            (self.tenant == "*" or tenant in (self.tenant, "*"))
+            and (self.with_open or change != "updated")
+            and (not self.kinds or kind in self.kinds)
+        )
+
     def fits(self, message: Message) -> bool:
         """Whether the reader is to hear it."""
-        if self.tenant != "*" and message.tenant not in (self.tenant, "*"):
-            return False
-        if message.change == "updated" and not self.with_open:
-            return False
-        kind = "rollup" if message.event == "recomputed" else message.event
         return (
-            (not self.kinds or kind in self.kinds)
+            self._hears(message.tenant, message.event, message.change)
             and (not self.windows or message.window in self.windows)
             and (not self.metrics or message.metrics is None or not self.metrics.isdisjoint(message.metrics))
             and (message.dimensions is None or self._has_dimensions(message.dimensions))

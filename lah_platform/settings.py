@@ -59,6 +59,18 @@ class Settings(BaseSettings):
         pattern=r"^(none|[1-9][0-9]*/(second|minute|hour))$",
         description="Requests of one credential in each API process, such as 600/minute; 'none': as many as come.",
     )
+    refusal_limit: str = Field(
+        default="30/minute",
+        pattern=r"^(none|[1-9][0-9]*/(second|minute|hour))$",
+        description="Refused credentials of one client address in each API process; 'none': as many as come.",
+    )
+    trusted_proxies: list[str] = Field(
+        default=[],
+        description='Proxies whose X-Forwarded-For and -Proto are believed, as JSON: ["10.0.0.0/8"]; unset: none.',
+    )
+    request_seconds: float = Field(
+        default=60, gt=0, description="An ordinary request is given up after so long; streams and long answers are not."
+    )
     api_host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(default=8080, ge=1, le=65535)
     api_certificate: Path | None = Field(
