@@ -90,6 +90,7 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("GET", "/api/v1/forecasts/models"): "signals:read",
         ("GET", "/api/v1/forecasts/outlook"): "signals:read",
         ("GET", "/api/v1/costs"): "costs:read",
+        ("GET", "/api/v1/prices"): "costs:read",
         ("GET", "/api/v1/reports"): "reports:read",
         ("GET", "/api/v1/reports/{report_id}"): "reports:read",
         ("POST", "/api/v1/reports"): "reports:generate",

@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     dagster_url: str | None = Field(
         default=None, description="Where people reach Dagster's UI; unset: on this machine, at LAH_DAGSTER_PORT."
     )
-    postgres_port: int = Field(default=54329, ge=1, le=65535, description="Port of the embedded PostgreSQL.")
+    postgres_port: int = Field(default=25432, ge=1, le=65535, description="Port of the embedded PostgreSQL.")
     broker_port: int = Field(default=19092, ge=1, le=65535, description="Port of the embedded broker.")
     code_port: int = Field(
         default=4266, ge=1, le=65534, description="Port of Dagster's code server; dbt's is the next."

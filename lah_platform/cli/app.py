@@ -6,6 +6,7 @@ import typer
 
 from lah_platform.cli import anomalies, data, operate, stack
 from lah_platform.cli.keys import keys
+from lah_platform.cli.prices import prices
 from lah_platform.cli.readers import readers
 from lah_platform.errors import LahError
 
@@ -28,6 +29,7 @@ app.command()(data.backfill)
 app.command()(data.report)
 app.add_typer(data.dead_letters, name="dead-letters")
 app.add_typer(keys, name="keys")
+app.add_typer(prices, name="prices")
 app.add_typer(readers, name="readers")
 app.add_typer(anomalies.anomalies, name="anomalies")
 app.add_typer(operate.migrate, name="migrate")
