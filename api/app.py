@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from api import (
     backfills,
+    configuration,
     events,
     evidence,
     ingest,
@@ -18,6 +19,7 @@ from api import (
     monitoring,
     prices,
     reference,
+    retention,
     runs,
     signals,
     stream,
@@ -98,9 +100,11 @@ def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
         stream,
         signals,
         evidence,
+        configuration,
         backfills,
         runs,
         keys,
+        retention,
         monitoring,
         reference,
     ):
