@@ -11,6 +11,7 @@ import msgspec
 from pydantic import BaseModel
 
 from api.models import MetricRow
+from api.models_operations import Check
 from api.models_signals import Anomaly, Incident
 from lah_platform.rollups.metrics import MEASURES, metric
 from lah_platform.stores.live_changes import Change, Place
@@ -119,7 +120,8 @@ def message_of(change: Change, row: Row | None) -> Message:
         said |= {"window": window, **dict(zip(("bucket_start", "series_id", "metric"), change.key, strict=True))}
         metrics = frozenset((change.key[2],))
     else:
-        said["anomaly_id" if change.kind == "anomaly" else "incident_id"] = change.object_id
+        is_check = row is not None and "check_name" in row
+        said[f"{'check' if is_check else 'anomaly' if change.kind == 'anomaly' else 'incident'}_id"] = change.object_id
     if change.kind == "alert":
         metrics = _NONE  # a story of several
     elif change.kind == "anomaly" and row is not None:
@@ -150,7 +152,7 @@ def _dimensions(row: Row | None) -> dict[str, frozenset[str]] | None:
 
 
 def _item(kind: str, row: Row) -> bytes:
-    model = _MODELS[kind]
+    model = Check if "check_name" in row else _MODELS[kind]
     if kind == "rollup":
         means = metric(row["metric"]).measures
         measures = {name: row[name] for name in MEASURES if name in means}

@@ -1,4 +1,4 @@
-"""The sensor that merges: pending partials into all eight windows, at every tick, and the lineage view kept up to date.
+"""The sensor that merges: pending partials into all eight windows, and the lineage view kept up to date.
 
 A minute is never a run of its own: the tick does the work and returns materializations (3.5 s from new data to a
 lineage view that shows it; a run would take 5.5 s and leave 14 rows in the event log each time). A tick stays while
