@@ -138,6 +138,7 @@ LISTINGS: Final[Mapping[str, Listing]] = MappingProxyType(
                     "team": "text",
                 },
             ),
+            Listing("prices", {"model": "text", "valid_from": "timestamptz"}),
             Listing("backfills", {"requested_at": "timestamptz", "request_id": "uuid"}, is_descending=True),
             Listing("runs", {"id": "bigint"}, is_descending=True, room="runs"),
             Listing("api_keys", {"created_at": "timestamptz", "key_id": "text"}),

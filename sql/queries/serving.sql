@@ -342,3 +342,15 @@ from rollup_watermarks where %(tenant)s::text = '*' or tenant = %(tenant)s::text
 -- Per partition of the current incarnation of a topic: the next offset, and when landing last stood at the end.
 select distinct on (topic, partition) topic, partition, next_offset, caught_up_at
 from landing_offsets order by topic, partition, updated_at desc
+
+-- name: prices
+-- The price book, which is nobody's: all prices there ever were, or those in force at some time of [start, end).
+select model, provider, valid_from, nullif(valid_to, 'infinity') as valid_to, input_usd_per_mtok,
+       cache_read_usd_per_mtok, cache_write_usd_per_mtok, output_usd_per_mtok, source
+from prices
+where (model, valid_from) > (%(after_0)s::text, %(after_1)s::timestamptz)
+  and (%(start)s::timestamptz is null or (valid_from < %(end)s::timestamptz and valid_to > %(start)s::timestamptz))
+  and (%(provider)s::text is null or provider = %(provider)s::text)
+  and (%(model)s::text is null or model = %(model)s::text)
+order by model, valid_from
+limit %(limit)s

@@ -212,6 +212,11 @@ def _seed_common(connection: Connection) -> None:
     )
     sign_new_head(connection, Signer("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), NOW)
     connection.execute(
+        "insert into prices values ('gpt-4o', '2025-01-01', '2026-01-01', 'openai', 5, 2.5, null, 15, 'a list'),"
+        " ('gpt-4o', '2026-01-01', 'infinity', 'openai', 2.5, 1.25, null, 10, 'a list'),"
+        " ('claude', '2026-01-31 08:00Z', 'infinity', 'anthropic', 3, 0.3, 3.75, 15, 'another')"
+    )
+    connection.execute(
         "insert into live_inbox (kind, change, tenant, object_ids)"
         " select 'anomaly', 'new', tenant, array_agg(anomaly_id) from anomalies group by tenant"
     )

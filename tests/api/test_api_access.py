@@ -72,7 +72,10 @@ _QUERIES = {
 _ASKED = {asked: needed for asked, needed in ROUTES.items() if asked[0] != "WEBSOCKET"}
 _PRIVATE = [(method, path, needed) for (method, path), needed in _ASKED.items() if needed != PUBLIC]
 _NO_JSON = ("/metrics/prometheus", "/api/v1/stream")
-_OF_NOBODY = ("/api/v1/audit/heads", "/api/v1/checks", "/api/v1/checks/history", "/api/v1/lineage", *_NO_JSON)
+_OF_NOBODY = (
+    *("/api/v1/audit/heads", "/api/v1/checks", "/api/v1/checks/history", "/api/v1/prices", "/api/v1/lineage"),
+    *_NO_JSON,
+)
 
 
 def _address(path: str) -> str:
@@ -188,7 +191,7 @@ def test_no_get_route_shows_a_row_of_another_tenant(served: Api) -> None:
             assert other not in answer.text, path
             if path in _NO_JSON:
                 assert re.search(f'"?tenant"?[=:]"{tenant}"', answer.text)
-            elif path not in ("/api/v1/checks", "/api/v1/audit/heads"):  # verdicts and heads belong to nobody
+            elif path not in ("/api/v1/checks", "/api/v1/prices", "/api/v1/audit/heads"):  # which belong to nobody
                 assert _tenants_in(answer.json()) == {tenant}, path
         asked.add(path)
     assert asked == {p for m, p, needed in _PRIVATE if m == "GET" and needed not in OPERATORS_ONLY}
