@@ -240,7 +240,7 @@ limit %(limit)s
 
 -- name: dead_letters
 -- Records that could not be stored, newest first.
-select dead_letter_id, tenant, topic, partition, record_offset, dead_lettered_at, code, field, reason, raw,
+select dead_letter_id, tenant, topic, topic_id, partition, record_offset, dead_lettered_at, code, field, reason, raw,
        replayed_at, replayed_as
 from dead_letters
 where dead_letter_id < %(after_0)s::bigint
