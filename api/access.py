@@ -51,6 +51,8 @@ Permission = Literal[
     "keys:manage",
     "retention:manage",
     "retention:prove",
+    "access:review",
+    "system:describe",
 ]
 PUBLIC: Final = "public"
 
@@ -64,7 +66,7 @@ ROLES: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
         "viewer": _AGGREGATES,
         "analyst": _AGGREGATES | {"events:read", "reports:read", "anomalies:dismiss", "maintenance:manage"},
         "ingest": frozenset({"events:write"}),
-        "compliance": _AGGREGATES | _EVIDENCE | _RIGHTS,
+        "compliance": _AGGREGATES | _EVIDENCE | _RIGHTS | {"access:review", "system:describe"},
         "admin": frozenset(get_args(Permission)),
     }
 )
@@ -98,6 +100,8 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("POST", "/api/v1/reports"): "reports:generate",
         ("GET", "/api/v1/reports/requests/{report_request_id}"): "reports:generate",
         ("DELETE", "/api/v1/reports/requests/{report_request_id}"): "reports:generate",
+        ("GET", "/api/v1/access-review"): "access:review",
+        ("GET", "/api/v1/system-description"): "system:describe",
         ("GET", "/api/v1/checks"): "checks:read",
         ("GET", "/api/v1/dead-letters"): "dead_letters:read",
         ("POST", "/api/v1/backfills"): "backfills:operate",
@@ -126,7 +130,7 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
 
 # What covers every tenant's rows (recomputations, reports, runs, receipts of retention) is the operator's
 OPERATORS_ONLY: Final[frozenset[Permission]] = frozenset(
-    {"backfills:operate", "reports:generate", "runs:read", "retention:prove"}
+    {"backfills:operate", "reports:generate", "runs:read", "retention:prove", "system:describe"}
 )
 
 
@@ -176,7 +180,7 @@ def admitted(app: FastAPI, presented: str, asked: tuple[str, str]) -> Principal:
     return principal
 
 
-def _require(principal: Annotated[Principal | None, Depends(authorise)]) -> Principal:
+async def _require(principal: Annotated[Principal | None, Depends(authorise)]) -> Principal:
     if principal is None:
         raise AssertionError("a public route has no caller")
     return principal

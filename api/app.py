@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from api import (
     backfills,
+    configuration,
     events,
     evidence,
     ingest,
@@ -95,6 +96,7 @@ def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
         stream,
         signals,
         evidence,
+        configuration,
         backfills,
         runs,
         keys,

@@ -9,7 +9,7 @@ import dagster as dg
 
 from assets.old_runs import prune_runs
 from assets.resources import Hub
-from lah_platform.settings import settings
+from lah_platform.settings import EVENT_LOG_DAYS, settings
 from lah_platform.stores.cold_events import cold_rows
 from lah_platform.stores.retention import (
     drop_archived_days,
@@ -23,9 +23,7 @@ from lah_platform.stores.retention_run import run_retention
 from lah_platform.stores.rollups import recompute_day
 from lah_platform.stores.signing_key import hub_signer
 
-__all__ = ["EVENT_LOG_DAYS", "maintenance"]
-
-EVENT_LOG_DAYS = 14  # the lineage leaves up to 3,000 rows a day in Dagster's event log, which it never prunes itself
+__all__ = ["maintenance"]
 
 
 @dg.op

@@ -3,6 +3,7 @@
 Belongs here: names, defaults and validation. Does not: anything that connects or creates files.
 """
 
+import re
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["MIN_HOT_DAYS", "PROJECT_ROOT", "SQL_ROOT", "TELEMETRY_OFF", "Settings", "settings"]
+__all__ = ["EVENT_LOG_DAYS", "MIN_HOT_DAYS", "PROJECT_ROOT", "SQL_ROOT", "TELEMETRY_OFF", "Settings", "settings"]
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 _SQL_CANDIDATES = (PROJECT_ROOT / "sql", PROJECT_ROOT / "lah_platform" / "sql")  # checkout, wheel
@@ -26,6 +27,7 @@ TELEMETRY_OFF = {
 }
 
 MIN_HOT_DAYS = 32  # the monthly report, made on the 1st, reads the whole month before from PostgreSQL
+EVENT_LOG_DAYS = 14  # the lineage leaves up to 3,000 rows a day in Dagster's event log, which it never prunes itself
 
 
 class Settings(BaseSettings):
@@ -49,6 +51,11 @@ class Settings(BaseSettings):
     secret: SecretStr | None = Field(default=None, description="Server secret of API keys; unset: made in LAH_HOME.")
     signing_key: SecretStr | None = Field(
         default=None, description="Ed25519 key that signs evidence, base64 of 32 bytes; unset: made in LAH_HOME."
+    )
+    audit_anchors: list[str] = Field(
+        default=[],
+        description="Places outside that get each signed head of the audit log, as JSON: file:///..., https://..., "
+        "s3://bucket/prefix, gs://..., az://....",
     )
     field_encryption: Literal["on", "off"] = Field(
         default="on", description="'off': personal fields are stored as they are sent."
@@ -130,6 +137,14 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().resolve()
+
+    @field_validator("audit_anchors")
+    @classmethod
+    def _addresses(cls, value: list[str]) -> list[str]:
+        for each in value:
+            if not re.match(r"(file|https?|s3|gs|az)://.", each):
+                raise ValueError("an anchor begins with file://, https://, http://, s3://, gs:// or az://")
+        return value
 
     @model_validator(mode="after")
     def _only_archived_days_leave(self) -> Self:

@@ -121,3 +121,7 @@ where a.anomaly_id = any(%(ids)s)
 select incident_id, tenant, title, severity, is_open, started_at, ended_at, root_cause, root_cause_confidence, cost_usd,
        detected_at, story -> 'hurts' as hurts
 from incidents where incident_id = any(%(ids)s)
+
+-- name: corrections
+-- How often closed windows changed, by tenant.
+select tenant, corrections from corrections

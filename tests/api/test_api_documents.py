@@ -21,6 +21,7 @@ DELETE /api/v1/keys/{key_id}: 204
 DELETE /api/v1/reports/requests/{report_request_id}: 202
 DELETE /api/v1/retention/holds/{hold_id}: 204
 DELETE /api/v1/retention/rules/{rule_id}: 204
+GET /api/v1/access-review: 200
 GET /api/v1/anomalies/maintenance: 200
 GET /api/v1/anomalies: 200
 GET /api/v1/backfills/{request_id}: 200
@@ -47,6 +48,7 @@ GET /api/v1/retention/rules: 200
 GET /api/v1/retention/runs: 200
 GET /api/v1/runs: 200
 GET /api/v1/stream: 200
+GET /api/v1/system-description: 200
 GET /api/v1/watermarks: 200
 GET /docs: 200
 GET /health: 200

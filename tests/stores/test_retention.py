@@ -35,7 +35,7 @@ def _hours_of_events(connection: Connection) -> list[datetime]:
 
 
 def _retention_audited(connection: Connection) -> list[dict[str, Any]]:
-    rows = connection.execute("select details from audit_log where action = 'retention' order by audit_id")
+    rows = connection.execute("select details from audit_log where action = 'retention' order by position")
     return [details for (details,) in rows]
 
 
