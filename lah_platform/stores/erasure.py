@@ -6,7 +6,7 @@ in between leaves an erased person without a receipt; asking again makes the rec
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,16 +22,16 @@ from lah_platform.errors import LahError
 from lah_platform.privacy.erasure import Counted, Expiry, receipt_of
 from lah_platform.privacy.mentions import is_distinct
 from lah_platform.privacy.receipts import sealed
-from lah_platform.privacy.subjects import Person
+from lah_platform.privacy.subjects import Person, Subject
 from lah_platform.stores.audit import record
 from lah_platform.stores.erasure_reach import ColdRows, Letter, cold_reach, letters_naming
 from lah_platform.stores.erasure_text import scrub
 from lah_platform.stores.keyring import KeyRing
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
-from lah_platform.stores.subjects import hmac_of, next_epoch, subjects_by_id
+from lah_platform.stores.subjects import hmac_of, next_epoch, subject_of_person, subjects_by_id
 
-__all__ = ["Held", "UnknownSubject", "erase", "erasures", "person_of"]
+__all__ = ["Held", "UnknownSubject", "erase", "erasures", "known_subject", "person_of"]
 
 _Q = queries("rights")
 _log = logging.getLogger("lah.rights")
@@ -66,6 +66,14 @@ def person_of(connection: Connection, ring: KeyRing, tenant: str, asked: str) ->
         return Person(tenant, asked)
     known = subjects_by_id(connection, ring, tenant, [subject_id]).get(subject_id)
     return Person(tenant, asked if known is None else known.identifier)
+
+
+def known_subject(connection: Connection, ring: KeyRing, tenant: str, asked: str) -> Subject:
+    """The subject that an identifier or subject_id of the tenant means. Raises UnknownSubject."""
+    found = subject_of_person(connection, ring, person_of(connection, ring, tenant, asked))
+    if found is None:
+        raise UnknownSubject("Nothing is stored of such a person", "Check the identifier and the tenant")
+    return found
 
 
 def erase(
@@ -229,8 +237,8 @@ def _receipt(connection: Connection, tenant: str, hmac: bytes | None, subject_id
 
 
 @contextmanager
-def _noted(connection: Connection, tenant: str, now: datetime, actor: str):  # type: ignore[no-untyped-def]
-    outcome, details = "done", {}
+def _noted(connection: Connection, tenant: str, now: datetime, actor: str) -> Iterator[None]:
+    outcome, details = "done", dict[str, str]()
     try:
         yield
     except Held as error:

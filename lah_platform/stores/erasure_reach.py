@@ -1,5 +1,6 @@
 """Where a subject is told of: rows in PostgreSQL, rows in files of the archive, bytes of dead letters."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,12 +11,13 @@ from uuid import UUID
 
 import duckdb
 import polars as pl
+from psycopg.rows import dict_row
 
 from lah_platform.errors import ArchiveError, LahError
-from lah_platform.privacy.cipher import open_bytes
 from lah_platform.privacy.mentions import names_person
 from lah_platform.stores.archive import archived_files
 from lah_platform.stores.archive_files import read_only_duckdb
+from lah_platform.stores.dead_letters import opened
 from lah_platform.stores.keyring import KeyRing
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
@@ -126,24 +128,16 @@ def _read(
     return database.execute(_PARQUET[name], asked)
 
 
-def letters_naming(connection: Connection, ring: KeyRing | None, tenant: str, identifier: str) -> Iterator[Letter]:
+def letters_naming(connection: Connection, ring: KeyRing, tenant: str, identifier: str) -> Iterator[Letter]:
     """Dead letters of a tenant, or of nobody known, whose bytes name the person; those that do not open are passed."""
-    rows = connection.execute(_Q["letters"], {"tenant": tenant}).fetchall()
-    for number, owner, topic, topic_id, partition, offset, raw, key, headers, reason, field, *_ in rows:
-        place = (topic, topic_id, partition, offset)
-        parts = [_opened(connection, ring, owner, place, part) for part in (raw, key)]
-        text = "\n".join(part.decode("utf-8", "replace") for part in parts if part is not None)
-        is_named = names_person(f"{reason}\n{field}", identifier)
-        if is_named or names_person(f"{text}\n{headers}", identifier):
-            yield Letter(number, is_named, text)
-
-
-def _opened(
-    connection: Connection, ring: KeyRing | None, owner: str, place: tuple[str, str, int, int], part: bytes | None
-) -> bytes | None:
-    if part is None or ring is None:
-        return part
-    try:
-        return open_bytes(ring.current(connection, owner, "content").key, bytes(part), f"{place}".encode())
-    except LahError:
-        return bytes(part)
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(_Q["letters"], {"tenant": tenant}).fetchall()
+    for row in rows:
+        try:
+            letter = row | opened(connection, row, ring)
+        except LahError:
+            continue
+        parts = [bytes(letter[part]).decode("utf-8", "replace") for part in ("record_key", "raw") if letter[part]]
+        is_named = names_person(f"{letter['reason']}\n{letter['field']}", identifier)
+        if is_named or names_person("\n".join([*parts, json.dumps(letter["headers"])]), identifier):
+            yield Letter(letter["dead_letter_id"], is_named, parts[-1] if parts else "")

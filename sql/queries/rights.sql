@@ -39,8 +39,7 @@ order by h.hold_id
 
 -- name: letters
 -- Dead letters of a tenant that have their bytes, and those that do not say whose they are.
-select dead_letter_id, tenant, topic, topic_id, partition, record_offset, raw, record_key, headers::text, reason, field,
-       dead_lettered_at, code
+select dead_letter_id, tenant, topic, topic_id, partition, record_offset, raw, record_key, headers, reason, field
 from dead_letters where tenant in (%(tenant)s, 'unknown') and bytes_expired_at is null order by dead_letter_id
 
 -- name: empty_letters

@@ -1,4 +1,4 @@
-"""A small world of persons: events as landing stores them, the archive, served texts, and everything there is as text."""
+"""A small world of persons: events as landing stores them, the archive, and everything there is as text."""
 
 import json
 from collections.abc import Mapping
@@ -65,8 +65,8 @@ class World:
         payload = {"user_id": f"{subject.subject_id}", "failure_reason": text, "success": False,
                    "data_subjects": [f"{each.subject_id}" for each in named]}  # fmt: skip
         ts = NOW - days_ago * DAY + timedelta(seconds=self.number)
-        add_event(self.connection, self.number, ts, tenant=tenant, event_type="security", subtype="auth",
-                  subject_id=subject.subject_id, payload=json.dumps(payload), score=self.number / 7, **columns)  # fmt: skip
+        columns |= {"subject_id": subject.subject_id, "payload": json.dumps(payload), "score": self.number / 7}
+        add_event(self.connection, self.number, ts, tenant=tenant, event_type="security", subtype="auth", **columns)
         for each in named:
             self.connection.execute(
                 "insert into event_subjects values (%s, %s, %s, %s)", [each.subject_id, ts, tenant, event_id]

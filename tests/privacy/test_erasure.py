@@ -1,4 +1,4 @@
-"""Erased is unreadable and unlinkable everywhere, and nothing else has changed; the receipt proves it, once and later."""
+"""Erased is unreadable and unlinkable everywhere, nothing else has changed, and the receipt proves it."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,8 @@ from tests.stores.archiving import DAY, Hub
 
 _NAMES = ["ann@example.org", "ben-4711", "Zoë “Q” O'Hara", "c:\\dora"]
 # Tables that an erasure writes to; no other may differ in a single row
-_CHANGED = {"subjects", "subject_tombstones", "erasure_receipts", "subject_requests", "privacy_epoch", "audit_log"}
+_CHANGED = {"subjects", "subject_tombstones", "erasure_receipts", "subject_requests", "privacy_epoch", "audit_log",
+            "audit_chain"}  # fmt: skip
 
 
 @pytest.fixture
@@ -189,8 +190,8 @@ def test_personal_text_in_served_tables_goes_and_every_figure_beside_it_stays(wo
     world.event("ann@example.org", "secret")
     story = {"what": ["ann@example.org failed 7 times", "joann@example.org.uk is another"], "cost": 1.5}
     world.connection.execute(
-        "insert into incidents (incident_id, tenant, title, severity, is_open, started_at, ended_at, story, detected_at)"
-        " select gen_random_uuid(), tenant, 'ann@example.org: 7 failures', 'low', false, %s, %s, %s, %s"
+        "insert into incidents (incident_id, tenant, title, severity, is_open, started_at, ended_at, story,"
+        " detected_at) select gen_random_uuid(), tenant, 'ann@example.org: 7 failures', 'low', false, %s, %s, %s, %s"
         " from unnest(array['acme', 'globex']) tenant",
         [NOW, NOW, json.dumps(story), NOW],
     )
