@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from api import (
     backfills,
     configuration,
+    consents,
     events,
     evidence,
     ingest,
@@ -22,6 +23,7 @@ from api import (
     runs,
     signals,
     stream,
+    subjects,
     tables,
     timeseries,
 )
@@ -101,6 +103,8 @@ def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
         runs,
         keys,
         retention,
+        consents,
+        subjects,
         monitoring,
         reference,
     ):

@@ -222,16 +222,12 @@ def _subject(connection: "Connection", tenant: str, person: str) -> "UUID":
 
 
 def _rights() -> "Rights":
-    from lah_platform.stack.endpoints import kafka_bootstrap
+    from lah_platform.stack.endpoints import running_broker
     from lah_platform.stores.master_keys import hub_key_ring
     from lah_platform.stores.rights import rights_of
 
     chosen = settings()
-    try:
-        bootstrap = kafka_bootstrap(chosen) if chosen.has_broker else None
-    except ConfigurationError:  # the embedded broker is down: it keeps nothing, being in memory
-        bootstrap = None
-    return rights_of(chosen, hub_key_ring(chosen), bootstrap)
+    return rights_of(chosen, hub_key_ring(chosen), running_broker(chosen))
 
 
 def _connected() -> "Connection":

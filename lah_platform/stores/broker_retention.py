@@ -21,7 +21,7 @@ def topic_expiry(bootstrap: str | None, topic: str, now: datetime) -> Expiry:
     Records that are not landed yet then land without a link, whenever they do.
     """
     if bootstrap is None:
-        return Expiry(None, "no broker is set: events come over REST and wait nowhere")
+        return Expiry(None, "no broker runs: no event waits in a topic")
     try:
         admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
         asked = ConfigResource(ConfigResource.Type.TOPIC, topic)

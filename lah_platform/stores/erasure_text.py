@@ -18,11 +18,9 @@ SERVED_TEXT = {
     "anomaly_dismissals": ("note",),
     "correlations": ("explanation", "evidence"),
     "incidents": ("title", "root_cause", "story"),
-    "forecast_models": ("note",),
     "maintenance_windows": ("reason",),
     "checks": ("observed", "advice"),
     "legal_holds": ("reason",),
-    "reports": ("content", "html"),
 }
 """Tables and their columns of free text; a test enumerates the schema, so that a new one is not forgotten."""
 
@@ -30,6 +28,10 @@ NOT_SEARCHED = {
     "events": "personal fields are encrypted, dimensions are the organisation's own words",
     "dead_letters": "their bytes are decrypted and searched (`erasure_reach`)",
     "audit_log": "append-only: it has subject_ids, never identifiers",
+    "reports": "signed revisions, made of counts and of references to events whose personal fields are encrypted",
+    "metrics": "the hub's own words",
+    "suspect_windows": "the hub's own words",
+    "subject_requests": "counts, and the reasons of holds that forbade an erasure",
 }
 """Tables whose texts are left alone, each with the reason; so are columns that hold names, codes and ids alone."""
 
@@ -63,11 +65,6 @@ def _statement(table: str, columns: list[str], kinds: dict[str, str], tenant: st
         places.append(sql.SQL("{} ~ {}").format(text, pattern))
         replaced = sql.SQL("regexp_replace({}, {}, {}, 'g')").format(text, pattern, sql.Literal(ERASED_TEXT))
         sets.append(sql.SQL("{} = {}{}").format(column, replaced, sql.SQL("::jsonb" if is_json else "")))
-    if table == "reports":  # its checksum is that of what is served
-        html = sql.SQL("sha256 = encode(sha256(convert_to(regexp_replace(html, {}, {}, 'g'), 'UTF8')), 'hex')").format(
-            sql.Literal(mention_pattern(identifier, in_json=False)), sql.Literal(ERASED_TEXT)
-        )
-        sets.append(html)
     where = sql.SQL("({})").format(sql.SQL(" or ").join(places))
     if "tenant" in kinds:
         where = sql.SQL("tenant in ('*', {}) and {}").format(sql.Literal(tenant), where)

@@ -1,4 +1,4 @@
-"""What the rights of persons need of this hub's settings: keys, signer, archive, broker. One place for command and API."""
+"""What the rights of persons need of this hub: keys, signer, archive, broker; the same for command and API."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,7 +31,7 @@ class Rights:
 
 
 def rights_of(settings: Settings, keys: KeyRing | None, bootstrap: str | None) -> Rights:
-    """The parts as the settings say. Raises ConfigurationError when fields are not encrypted: nothing can be shredded."""
+    """The parts as the settings say. Raises ConfigurationError when fields are not encrypted: nothing can go then."""
     if keys is None:
         raise ConfigurationError(
             "Fields are not encrypted here (LAH_FIELD_ENCRYPTION=off), so persons cannot be told apart or erased",

@@ -50,30 +50,34 @@ def backup_subjects(
     Raises FileExistsError when the file is there.
     """
     key, backup_id = new_key(), f"{uuid4()}"
-    with connection.transaction():
-        connection.execute(b"set transaction isolation level repeatable read")
-        (subjects,) = connection.execute(_Q["count"]).fetchone() or (0,)
-        header = {
-            "kind": _CONTEXT,
-            "version": 1,
-            "backup_id": backup_id,
-            "made_at": now.isoformat(),
-            "expires_at": (now + life).isoformat(),
-            "subjects": subjects,
-            "wrapped_key": ring.master.wrap(key, _CONTEXT).hex(),
-            "wrapped_by": ring.master.current,
-        }
-        line = json.dumps(header).encode() + b"\n"
-        digest = hashlib.sha256()
-        path.touch(mode=0o600, exist_ok=False)
-        with path.open("wb") as file:
-            for part in _parts(connection, key, line):
-                file.write(part)
-                digest.update(part)
-        values = {"backup_id": backup_id, "made_at": now, "expires_at": now + life, "actor": actor}
-        connection.execute(_Q["record"], {**values, "subjects": subjects, "sha256": digest.hexdigest()})
-        details = {"subjects": subjects, "expires_at": header["expires_at"], "sha256": digest.hexdigest()}
-        record(connection, actor, "back up", "subjects", backup_id, "*", details)
+    path.touch(mode=0o600, exist_ok=False)
+    digest = hashlib.sha256()
+    try:
+        with connection.transaction():
+            connection.execute(b"set transaction isolation level repeatable read")
+            (subjects,) = connection.execute(_Q["count"]).fetchone() or (0,)
+            header = {
+                "kind": _CONTEXT,
+                "version": 1,
+                "backup_id": backup_id,
+                "made_at": now.isoformat(),
+                "expires_at": (now + life).isoformat(),
+                "subjects": subjects,
+                "wrapped_key": ring.master.wrap(key, _CONTEXT).hex(),
+                "wrapped_by": ring.master.current,
+            }
+            with path.open("wb") as file:
+                for part in _parts(connection, key, json.dumps(header).encode() + b"\n"):
+                    file.write(part)
+                    digest.update(part)
+        with connection.transaction():
+            values = {"backup_id": backup_id, "made_at": now, "expires_at": now + life, "actor": actor}
+            connection.execute(_Q["record"], {**values, "subjects": subjects, "sha256": digest.hexdigest()})
+            details = {"subjects": subjects, "expires_at": header["expires_at"], "sha256": digest.hexdigest()}
+            record(connection, actor, "back up", "subjects", backup_id, "*", details)
+    except BaseException:
+        path.unlink()  # a backup that no receipt would name
+        raise
     return Backup(backup_id, now + life, subjects)
 
 
