@@ -52,6 +52,7 @@ Permission = Literal[
     "keys:manage",
     "retention:manage",
     "retention:prove",
+    "subjects:manage",
     "access:review",
     "system:describe",
     "audit:read",
@@ -62,7 +63,7 @@ _AGGREGATES: frozenset[Permission] = frozenset(
     {"metrics:read", "live:read", "signals:read", "costs:read", "checks:read", "runs:read", "monitoring:read"}
 )
 _EVIDENCE: frozenset[Permission] = frozenset({"events:read", "reports:read", "reports:generate", "dead_letters:read"})
-_RIGHTS: frozenset[Permission] = frozenset({"retention:manage", "retention:prove"})
+_RIGHTS: frozenset[Permission] = frozenset({"retention:manage", "retention:prove", "subjects:manage"})
 ROLES: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
     {
         "viewer": _AGGREGATES,
@@ -129,6 +130,13 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("GET", "/api/v1/retention/runs"): "retention:prove",
         ("GET", "/api/v1/audit"): "audit:read",
         ("GET", "/api/v1/audit/heads"): "audit:read",
+        ("POST", "/api/v1/consents"): "subjects:manage",
+        ("POST", "/api/v1/consents/query"): "subjects:manage",
+        ("POST", "/api/v1/consents/withdraw"): "subjects:manage",
+        ("POST", "/api/v1/subjects/export"): "subjects:manage",
+        ("POST", "/api/v1/subjects/erase"): "subjects:manage",
+        ("GET", "/api/v1/subjects/receipts"): "subjects:manage",
+        ("POST", "/api/v1/subjects/verify"): "subjects:manage",
         ("GET", "/metrics/prometheus"): "monitoring:read",
         ("GET", "/health"): PUBLIC,
         ("GET", "/ready"): PUBLIC,

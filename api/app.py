@@ -12,6 +12,7 @@ from api import (
     audit,
     backfills,
     configuration,
+    consents,
     events,
     evidence,
     ingest,
@@ -25,6 +26,7 @@ from api import (
     runs,
     signals,
     stream,
+    subjects,
     tables,
     timeseries,
 )
@@ -109,6 +111,8 @@ def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
         keys,
         retention,
         audit,
+        consents,
+        subjects,
         monitoring,
         reference,
     ):

@@ -10,6 +10,7 @@ from lah_platform.cli.keys import keys
 from lah_platform.cli.prices import prices
 from lah_platform.cli.readers import readers
 from lah_platform.cli.retention import holds, retention
+from lah_platform.cli.subjects import consents, subjects
 from lah_platform.errors import LahError
 
 __all__ = ["app", "main"]
@@ -38,6 +39,8 @@ app.add_typer(readers, name="readers")
 app.add_typer(retention, name="retention")
 app.add_typer(holds, name="holds")
 app.add_typer(audit, name="audit")
+app.add_typer(subjects, name="subject")
+app.add_typer(consents, name="consents")
 app.add_typer(anomalies.anomalies, name="anomalies")
 app.add_typer(operate.migrate, name="migrate")
 app.command()(operate.sql)

@@ -55,6 +55,7 @@ GET /api/v1/retention/runs: 200
 GET /api/v1/runs: 200
 GET /api/v1/stream: 200
 GET /api/v1/suspects: 200
+GET /api/v1/subjects/receipts: 200
 GET /api/v1/system-description: 200
 GET /api/v1/watermarks: 200
 GET /docs: 200
@@ -65,6 +66,9 @@ GET /ready: 200 503
 POST /api/v1/anomalies/maintenance: 201
 POST /api/v1/anomalies/{anomaly_id}/dismiss: 200
 POST /api/v1/backfills: 202
+POST /api/v1/consents/query: 200
+POST /api/v1/consents/withdraw: 200
+POST /api/v1/consents: 201
 POST /api/v1/events/batch: 200 202
 POST /api/v1/events: 200 202
 POST /api/v1/keys/{key_id}/rotate: 201
@@ -72,6 +76,9 @@ POST /api/v1/keys: 201
 POST /api/v1/reports: 202
 POST /api/v1/retention/holds: 201
 POST /api/v1/retention/rules: 201
+POST /api/v1/subjects/erase: 200
+POST /api/v1/subjects/export: 200
+POST /api/v1/subjects/verify: 200
 POST /api/v1/timeseries/query: 200 304
 """
 
@@ -143,7 +150,7 @@ def test_every_example_body_is_as_its_schema_says(document: dict[str, Any]) -> N
         for name, example in content.get("examples", {}).items():
             assert not _errors(content["schema"], example["value"], document), (path, name)
             checked += 1
-    assert checked == 14
+    assert checked == 20
 
 
 def test_every_parameter_and_every_route_is_described(document: dict[str, Any]) -> None:
