@@ -44,7 +44,7 @@ select c.relname::text as table_name, coalesce(sum(pg_total_relation_size(t.reli
            as estimated_rows,
        obj_description(c.oid, 'pg_class') as holds
 from pg_class c
-cross join lateral pg_partition_tree(c.oid) t
+cross join lateral (select relid, isleaf from pg_partition_tree(c.oid) union select c.oid, true where c.relkind = 'r') t
 join pg_class l on l.oid = t.relid
 where c.relnamespace = 'lah'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
 group by c.oid, c.relname order by c.relname
