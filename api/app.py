@@ -18,6 +18,7 @@ from api import (
     lineage,
     monitoring,
     reference,
+    retention,
     runs,
     signals,
     stream,
@@ -99,6 +100,7 @@ def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
         backfills,
         runs,
         keys,
+        retention,
         monitoring,
         reference,
     ):
