@@ -69,6 +69,6 @@ def deliveries_arrive(hub: Hub) -> dg.AssetCheckResult:
             "late": found.late,
             "given_up": found.failed,
             "missing": dg.MetadataValue.md("\n".join(lines) or "none"),
-            "what_to_do": "Mend the target, then `lah deliveries retry` with the ids of `lah deliveries list --missing`",
+            "what_to_do": "`lah report deliveries list --missing` says why; mend the target, then `retry` with the ids",
         },
     )

@@ -5,7 +5,6 @@ import sys
 import typer
 
 from lah_platform.cli import anomalies, configuration, data, operate, stack
-from lah_platform.cli.deliveries import deliveries
 from lah_platform.cli.keys import keys
 from lah_platform.cli.readers import readers
 from lah_platform.cli.retention import holds, retention
@@ -31,7 +30,6 @@ app.command()(data.report)
 app.command()(configuration.access_review)
 app.command()(configuration.system_description)
 app.add_typer(data.dead_letters, name="dead-letters")
-app.add_typer(deliveries, name="deliveries")
 app.add_typer(keys, name="keys")
 app.add_typer(readers, name="readers")
 app.add_typer(retention, name="retention")

@@ -1,4 +1,4 @@
-"""Commands on deliveries of reports: what is planned, what arrived, what did not, and trying again."""
+"""Commands below `lah report`: what is scheduled, what was delivered, what was not, and trying again."""
 
 import os
 from datetime import UTC, datetime
@@ -14,19 +14,18 @@ from lah_platform.settings import settings
 if TYPE_CHECKING:
     from lah_platform.stores.postgres import Connection
 
-__all__ = ["deliveries"]
+__all__ = ["deliveries", "schedules"]
 
 deliveries = typer.Typer(
-    help="Reports on their way to folders, object stores and webhooks. Example: lah deliveries list --missing",
+    help="Reports on their way to folders, object stores and webhooks. Example: lah report deliveries list --missing",
     no_args_is_help=True,
 )
 
 
-@deliveries.command("plan")
-def _plan() -> None:
+def schedules() -> None:
     """Read the plan of LAH_REPORT_SCHEDULES again: what is made when and where it goes, or what is wrong with it.
 
-    Example: LAH_REPORT_SCHEDULES=plan.yaml lah deliveries plan
+    Example: LAH_REPORT_SCHEDULES=plan.yaml lah report schedules
     """
     from lah_platform.stores.report_plan import load_plan
 
@@ -47,7 +46,7 @@ def _list(
 ) -> None:
     """The newest deliveries: what, where to, how often it was tried and why it failed. Times are UTC.
 
-    Example: lah deliveries list --missing
+    Example: lah report deliveries list --missing
     """
     from lah_platform.stores.deliveries import list_deliveries
 
@@ -66,17 +65,21 @@ def _list(
 
 
 @deliveries.command("retry")
-def _retry(ids: Annotated[list[UUID], typer.Argument(help="Which, as `lah deliveries list` shows them.")]) -> None:
+def _retry(
+    ids: Annotated[list[UUID], typer.Argument(help="Which, as `lah report deliveries list` shows them.")],
+) -> None:
     """Have deliveries that wait or were given up tried at once, with all their attempts.
 
-    Example: lah deliveries retry 7b0fd1a4-4d5c-4c36-8a0a-6f1f6f0f9b22
+    Example: lah report deliveries retry 7b0fd1a4-4d5c-4c36-8a0a-6f1f6f0f9b22
     """
     from lah_platform.stores.deliveries import deliver_again
 
     with _connected() as connection:
         for each in ids:
             if not deliver_again(connection, each, actor=_actor(), now=datetime.now(UTC)):
-                raise ConfigurationError(f"{each} has arrived, is being sent, or is none", "`lah deliveries list`")
+                raise ConfigurationError(
+                    f"{each} has arrived, is being sent, or is none", "`lah report deliveries list`"
+                )
             print(f"{each} is due now")
 
 
@@ -84,7 +87,7 @@ def _retry(ids: Annotated[list[UUID], typer.Argument(help="Which, as `lah delive
 def _send() -> None:
     """Make one attempt of everything that is due, from here and now; Dagster does so every half minute.
 
-    Example: lah deliveries send
+    Example: lah report deliveries send
     """
     from lah_platform.stores.deliveries import deliver_due
     from lah_platform.stores.delivery_targets import make_targets

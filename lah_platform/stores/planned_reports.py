@@ -20,7 +20,7 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Planned:
-    """One schedule's reports of one period; how many deliveries were asked for now and not before; what was left out."""
+    """One schedule's reports of one period, how many deliveries were asked for now, and what was left out and why."""
 
     schedule: str
     runs: Sequence[ReportRun]

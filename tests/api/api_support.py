@@ -206,7 +206,8 @@ def _seed_delivery(connection: Connection, report_id: UUID, tenant: str) -> None
     )
     connection.execute(
         "insert into deliveries (delivery_id, report_id, format, tenant, target, kind, attempts, last_error,"
-        " requested_at, next_attempt_at) values (gen_random_uuid(), %s, 'json', %s, 'vault', 'store', 1, 'answered 500', %s, %s)",
+        " requested_at, next_attempt_at)"
+        " values (gen_random_uuid(), %s, 'json', %s, 'vault', 'store', 1, 'answered 500', %s, %s)",
         [report_id, tenant, NOW, NOW],
     )
 
