@@ -14,7 +14,7 @@ from lah_platform.settings import settings
 if TYPE_CHECKING:
     from lah_platform.stores.postgres import Connection
 
-__all__ = ["deliveries", "schedules"]
+__all__ = ["controls", "deliveries", "schedules"]
 
 deliveries = typer.Typer(
     help="Reports on their way to folders, object stores and webhooks. Example: lah report deliveries list --missing",
@@ -109,3 +109,14 @@ def _connected() -> "Connection":
 
 def _actor() -> str:
     return f"cli:{getuser()}"
+
+
+def controls() -> None:
+    """Every control: what the hub evidences, when it passes, what remains the organisation's duty, as Markdown.
+
+    Example: lah report controls
+    """
+    from lah_platform.compliance.controls_page import controls_markdown
+    from lah_platform.stores.control_files import load_frameworks
+
+    print(controls_markdown(load_frameworks(settings().controls_dir).values()), end="")
