@@ -17,7 +17,7 @@ from lah_platform.settings import settings
 from lah_platform.stores.archive import due_days
 from lah_platform.stores.report_plan import load_plan
 
-__all__ = ["JOBS", "SCHEDULES", "maintenance", "report_schedule"]
+__all__ = ["JOBS", "SCHEDULES", "maintenance"]
 
 _WINDOWS = [window.table for window in WINDOWS]
 _DAILY_TABLES = ["cost_daily", "anomalies", "correlations", "incidents"]
@@ -79,8 +79,7 @@ def _yesterday(today: date) -> tuple[date, date]:
     return today - _DAY, today - _DAY
 
 
-def report_schedule(name: str, planned: ReportSchedule) -> dg.ScheduleDefinition:
-    """The schedule of one entry of the plan: whenever its cron says, its reports of the last whole period."""
+def _report_schedule(name: str, planned: ReportSchedule) -> dg.ScheduleDefinition:
     period, job = PERIODS[planned.period], asset_of(planned.period)
 
     def run_request(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
@@ -128,7 +127,7 @@ def _archive(context: dg.ScheduleEvaluationContext, hub: Hub) -> list[dg.RunRequ
 SCHEDULES = [
     _archive,
     _schedule("daily", "daily", "30 0 * * *", "Costs, signals, forecasts and checks of yesterday.", _yesterday),
-    *[report_schedule(name, each) for name, each in load_plan(settings()).schedules.items()],
+    *[_report_schedule(name, each) for name, each in load_plan(settings()).schedules.items()],
     dg.ScheduleDefinition(
         name="maintenance",
         job_name="maintenance",

@@ -20,7 +20,7 @@ from lah_platform.stores.report_runs import ReportRun, get_report, hold_report, 
 __all__ = ["FACTS", "TooLate", "keep_facts", "make_facts"]
 
 FACTS: Final = (access_review.NAME, system_description.NAME)
-_LATEST: Final = timedelta(days=7)
+_GRACE: Final = timedelta(days=7)
 _ALL: Final = "*"
 
 
@@ -66,12 +66,12 @@ def keep_facts(
     """The document kept for the UTC days [start, end), made now when there is none yet.
 
     What was configured in a past period cannot be read any more: raises TooLate for a period that is not
-    this one, or ended more than a week ago, and of which none was kept.
+    this one nor, with a week to spare, the one before, and of which none was kept.
     """
     key = ReportKey(name, tenant, _ALL, f"{start}", f"{end}")
     if (kept := latest_report(connection, key)) is not None:
         return kept
-    if not start <= now.date() <= end + _LATEST:
+    if not start <= now.date() <= end + (end - start) + _GRACE:
         raise TooLate(
             f"Of {start} to {end - timedelta(days=1)} no {name.replace('_', ' ')} was kept, and it shows what is "
             "configured now",

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,9 @@ import dagster as dg
 import pytest
 
 from assets.definitions import build_defs
-from assets.jobs import report_schedule
 from assets.report_periods import PERIOD_PARTITIONS, asset_of, partition_of
 from assets.resources import Hub
 from lah_platform.compliance.periods import PERIODS
-from lah_platform.compliance.schedules import ReportSchedule
 from lah_platform.compliance.signing import Signature, canonical_json, is_signed_by
 from lah_platform.errors import ConfigurationError
 from lah_platform.settings import settings
@@ -121,16 +120,19 @@ def test_each_partition_is_one_whole_period_and_the_newest_has_ended(period: Any
     for key, window in zip(keys, windows, strict=True):
         start = date.fromisoformat(key)
         assert (window.start.date(), window.end.date()) == (period.start(start), period.next_start(start))
-    assert all(before.end == after.start for before, after in zip(windows, windows[1:], strict=False))
+    assert all(before.end == after.start for before, after in pairwise(windows))
 
 
-def test_a_schedule_asks_for_the_last_whole_period_and_names_itself() -> None:
-    schedule = report_schedule("board", ReportSchedule(reports=["soc2"], period="quarter", cron="30 6 2 1,4,7,10 *"))
-    assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 6 2 1,4,7,10 *", "UTC")
-    context = dg.build_schedule_context(scheduled_execution_time=datetime(2027, 1, 2, 6, 30, tzinfo=UTC))
+def test_a_schedule_asks_for_the_last_whole_period_and_names_itself(hub: Hub) -> None:
+    repository = build_defs(resource_overrides={"hub": hub}).get_repository_def()
+    schedule = repository.get_schedule_def("report_quarterly")
+    assert isinstance(schedule, dg.ScheduleDefinition)
+    assert schedule.execution_timezone == "UTC"
+    at = datetime(2025, 7, 1, 6, tzinfo=UTC)
+    context = dg.build_schedule_context(scheduled_execution_time=at, repository_def=repository)
     (request,) = schedule.evaluate_tick(context).run_requests or ()
-    assert request.partition_key == "2026-10-01"
-    assert request.run_config == {"ops": {"make_quarterly_reports": {"config": {"schedule": "board"}}}}
+    assert request.partition_key == "2025-04-01"
+    assert request.run_config == {"ops": {"make_quarterly_reports": {"config": {"schedule": "quarterly"}}}}
 
 
 def test_the_packages_own_plan_is_scheduled_when_there_is_no_other(hub: Hub) -> None:
