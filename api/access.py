@@ -104,6 +104,7 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("DELETE", "/api/v1/reports/requests/{report_request_id}"): "reports:generate",
         ("GET", "/api/v1/access-review"): "access:review",
         ("GET", "/api/v1/system-description"): "system:describe",
+        ("GET", "/api/v1/deliveries"): "reports:read",
         ("GET", "/api/v1/checks"): "checks:read",
         ("GET", "/api/v1/dead-letters"): "dead_letters:read",
         ("POST", "/api/v1/backfills"): "backfills:operate",

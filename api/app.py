@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from api import (
     backfills,
     configuration,
+    deliveries,
     events,
     evidence,
     ingest,
@@ -97,6 +98,7 @@ def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
         signals,
         evidence,
         configuration,
+        deliveries,
         backfills,
         runs,
         keys,

@@ -133,7 +133,11 @@ class Settings(BaseSettings):
         description="Days that PostgreSQL keeps itself once they are archived; unset: LAH_RETENTION_DAYS.",
     )
 
-    @field_validator("home", "archive_dir", "api_certificate", "api_certificate_key")
+    report_schedules: Path | None = Field(
+        default=None, description="File (YAML) of when which reports are made and where they go; unset: the package's."
+    )
+
+    @field_validator("home", "report_schedules", "archive_dir", "api_certificate", "api_certificate_key")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().resolve()

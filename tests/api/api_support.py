@@ -195,6 +195,21 @@ def _seed_tables(connection: Connection, tenant: str, place: int) -> None:
         " 'test')",
         [report_id, tenant, NOW, Jsonb({"tenant": tenant}), f"<h1>Report of {tenant}</h1>"],
     )
+    _seed_delivery(connection, report_id, tenant)
+
+
+def _seed_delivery(connection: Connection, report_id: UUID, tenant: str) -> None:
+    connection.execute(
+        "insert into report_documents values (%s, 'json', 'application/json', '{}', encode(sha256('{}'), 'hex'))"
+        " on conflict do nothing",
+        [report_id],
+    )
+    connection.execute(
+        "insert into deliveries (delivery_id, report_id, format, tenant, target, kind, attempts, last_error,"
+        " requested_at, next_attempt_at)"
+        " values (gen_random_uuid(), %s, 'json', %s, 'vault', 'store', 1, 'answered 500', %s, %s)",
+        [report_id, tenant, NOW, NOW],
+    )
 
 
 def _seed_common(connection: Connection) -> None:

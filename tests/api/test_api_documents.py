@@ -30,6 +30,7 @@ GET /api/v1/checks: 200
 GET /api/v1/correlations: 200
 GET /api/v1/costs: 200
 GET /api/v1/dead-letters: 200
+GET /api/v1/deliveries: 200
 GET /api/v1/events/{event_id}: 200
 GET /api/v1/events: 200
 GET /api/v1/forecasts/models: 200
