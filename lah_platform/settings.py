@@ -105,7 +105,14 @@ class Settings(BaseSettings):
         description="Days that PostgreSQL keeps itself once they are archived; unset: LAH_RETENTION_DAYS.",
     )
 
-    @field_validator("home", "archive_dir", "api_certificate", "api_certificate_key")
+    controls_dir: Path | None = Field(
+        default=None, description="Folder of frameworks of controls (YAML) besides the package's; unset: none."
+    )
+    report_query_seconds: float = Field(
+        default=60, gt=0, description="A report is refused when one of its queries takes longer."
+    )
+
+    @field_validator("home", "controls_dir", "archive_dir", "api_certificate", "api_certificate_key")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().resolve()

@@ -7,6 +7,7 @@ import typer
 from lah_platform.cli import anomalies, data, operate, stack
 from lah_platform.cli.keys import keys
 from lah_platform.cli.readers import readers
+from lah_platform.cli.reports import reports
 from lah_platform.errors import LahError
 
 __all__ = ["app", "main"]
@@ -25,8 +26,8 @@ app.command()(stack.land)
 app.command()(stack.doctor)
 app.command()(data.replay)
 app.command()(data.backfill)
-app.command()(data.report)
 app.add_typer(data.dead_letters, name="dead-letters")
+app.add_typer(reports, name="report")
 app.add_typer(keys, name="keys")
 app.add_typer(readers, name="readers")
 app.add_typer(anomalies.anomalies, name="anomalies")

@@ -234,7 +234,7 @@ def test_no_function_of_the_hub_tells_or_does_anything_about_others(seeded: Conn
     with _login(seeded, _OWN) as reader:
         calls = ["drop_event_partitions(current_date)", "drop_event_day('2026-03-04')", "event_table_days()",
                  "ensure_event_partition('2030-01-01')", "event_day_table('2030-01-01')",
-                 "lah_add_tenant_view('events', 'true')"]  # fmt: skip
+                 "lah_add_tenant_view('events', 'true')", "lah_report_rows('select 1')"]  # fmt: skip
         for call in calls:
             with pytest.raises(psycopg.Error):
                 reader.execute(f"select lah.{call}".encode())
