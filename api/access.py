@@ -99,6 +99,8 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("GET", "/api/v1/costs"): "costs:read",
         ("GET", "/api/v1/reports"): "reports:read",
         ("GET", "/api/v1/reports/{report_id}"): "reports:read",
+        ("GET", "/api/v1/reports/{report_id}/documents/{format}"): "reports:read",
+        ("GET", "/api/v1/reports/{report_id}/verification"): "reports:read",
         ("POST", "/api/v1/reports"): "reports:generate",
         ("GET", "/api/v1/reports/requests/{report_request_id}"): "reports:generate",
         ("DELETE", "/api/v1/reports/requests/{report_request_id}"): "reports:generate",

@@ -5,8 +5,10 @@ import sys
 import typer
 
 from lah_platform.cli import anomalies, configuration, data, operate, stack
+from lah_platform.cli.deliveries import controls, deliveries, schedules
 from lah_platform.cli.keys import keys
 from lah_platform.cli.readers import readers
+from lah_platform.cli.reports import reports
 from lah_platform.cli.retention import holds, retention
 from lah_platform.errors import LahError
 
@@ -26,10 +28,13 @@ app.command()(stack.land)
 app.command()(stack.doctor)
 app.command()(data.replay)
 app.command()(data.backfill)
-app.command()(data.report)
 app.command()(configuration.access_review)
 app.command()(configuration.system_description)
 app.add_typer(data.dead_letters, name="dead-letters")
+reports.command()(controls)
+reports.command()(schedules)
+reports.add_typer(deliveries, name="deliveries")
+app.add_typer(reports, name="report")
 app.add_typer(keys, name="keys")
 app.add_typer(readers, name="readers")
 app.add_typer(retention, name="retention")

@@ -214,19 +214,14 @@ limit %(limit)s
 
 -- name: reports
 -- Reports without their content, newest first.
-select report_id, name, tenant, period_from, period_to, generated_at, sha256, requested_by
+select report_id, name, tenant, environment, period_from, period_to, revision, generated_at, sha256, requested_by,
+       supersedes, changes
 from reports
 where (generated_at, report_id) < (%(after_0)s::timestamptz, %(after_1)s::uuid)
   and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
   and (%(name)s::text is null or name = %(name)s::text)
 order by generated_at desc, report_id desc
 limit %(limit)s
-
--- name: report
--- One report with its content, as JSON text and as HTML.
-select report_id, name, tenant, period_from, period_to, generated_at, sha256, requested_by, content::text as content, html
-from reports
-where report_id = %(report_id)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
 
 -- name: checks
 -- The latest verdict of every check.

@@ -42,6 +42,8 @@ GET /api/v1/keys: 200
 GET /api/v1/lineage: 200
 GET /api/v1/metrics: 200 304
 GET /api/v1/reports/requests/{report_request_id}: 200
+GET /api/v1/reports/{report_id}/documents/{format}: 200
+GET /api/v1/reports/{report_id}/verification: 200
 GET /api/v1/reports/{report_id}: 200
 GET /api/v1/reports: 200
 GET /api/v1/retention/holds: 200
