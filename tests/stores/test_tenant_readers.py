@@ -265,6 +265,7 @@ def test_no_function_of_the_hub_tells_or_does_anything_about_others(seeded: Conn
         "lah_hold_privacy_epoch()",
         "lah_next_privacy_epoch()",
         "lah_is_held('events', 'acme', '', now(), '')",
+        "lah_report_rows('select 1')",
     ]
     with _login(seeded, _OWN) as reader:
         for call in calls:
