@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from api import (
     audit,
     backfills,
+    configuration,
     events,
     evidence,
     ingest,
@@ -18,6 +19,7 @@ from api import (
     lineage,
     monitoring,
     reference,
+    retention,
     runs,
     signals,
     stream,
@@ -95,10 +97,12 @@ def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
         stream,
         signals,
         evidence,
+        configuration,
         backfills,
         runs,
         keys,
         audit,
+        retention,
         monitoring,
         reference,
     ):

@@ -9,6 +9,7 @@ LahError
 ├── Unstorable             the database refuses the content of a record: trying again is no use
 ├── AuditError             the audit log, a signed head or an anchor is not what it should be
 ├── ArchiveError           a file of the archive is not what was verified
+├── Unreadable             an encrypted value does not open: erased, moved, changed, or another master key
 └── StackError             a process of the stack did not start or did not stay
 """
 
@@ -22,6 +23,7 @@ __all__ = [
     "SourceError",
     "StackError",
     "StoreUnavailable",
+    "Unreadable",
     "Unstorable",
 ]
 
@@ -71,6 +73,10 @@ class AuditError(LahError):
 
 class ArchiveError(LahError):
     """A file of the archive is missing, or is not what was verified."""
+
+
+class Unreadable(LahError):
+    """An encrypted value does not open: its key was erased, it was moved or changed, or the master key is another."""
 
 
 class StackError(LahError):

@@ -17,6 +17,7 @@ from lah_platform.costs.requests import COST_EVENTS_SCHEMA, cost_rows
 from lah_platform.stores.frames import copy_frame
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
+from lah_platform.stores.staging import SCHEMA, Judge, staging
 
 __all__ = ["compute_cost_daily", "ensure_price_book", "load_price_book", "read_price_book"]
 
@@ -59,26 +60,34 @@ def read_price_book(connection: Connection) -> PriceBook:
 
 
 def compute_cost_daily(
-    connection: Connection, day_from: date, day_to: date, *, computed_at: datetime | None = None
+    connection: Connection,
+    day_from: date,
+    day_to: date,
+    *,
+    computed_at: datetime | None = None,
+    judge: Judge | None = None,
 ) -> int:
     """Recompute the UTC days `day_from` to `day_to` (both included) of cost_daily; returns how many rows they have now.
 
-    One transaction: readers see all of the days as they were or all as they are now. Memory grows with the largest
-    day, not with the number of days. `computed_at` (default: the transaction's own time) marks the rows.
-    Raises ValueError when the days are in the wrong order, CostOverflowError when sums do not fit.
+    Readers see all of the days as they were or all as they are now, and what they see passed the blocking checks of
+    `judge`. Memory grows with the largest day, not with the number of days. `computed_at` (default: the transaction's
+    own time) marks the rows. Raises ValueError when the days are in the wrong order, CostOverflowError when sums do not
+    fit, RowsRefused when a blocking check fails.
     """
     if day_from > day_to:
         raise ValueError(f"the first day {day_from} is after the last day {day_to}")
     written = 0
-    with connection.transaction():
-        connection.execute(_Q["lock"])
-        (now,) = connection.execute("select transaction_timestamp()").fetchone() or (None,)
-        book = read_price_book(connection)
-        connection.execute(_Q["delete_days"], {"day_from": day_from, "day_to": day_to})
-        for number in range((day_to - day_from).days + 1):
-            rows = cost_rows(_events(connection, day_from + timedelta(days=number)))
-            table = daily_costs(priced(rows, book)).with_columns(computed_at=pl.lit(computed_at or now))
-            written += copy_frame(connection, "cost_daily", table, table.columns)
+    with staging(connection, "cost_daily") as stage:
+        with connection.transaction():
+            connection.execute(_Q["lock"])
+            (now,) = connection.execute("select transaction_timestamp()").fetchone() or (None,)
+            book = read_price_book(connection)
+            for number in range((day_to - day_from).days + 1):
+                rows = cost_rows(_events(connection, day_from + timedelta(days=number)))
+                table = daily_costs(priced(rows, book)).with_columns(computed_at=pl.lit(computed_at or now))
+                written += copy_frame(connection, "cost_daily", table, table.columns, schema=SCHEMA)
+        replaced = {"day_from": day_from, "day_to": day_to}
+        stage.publish(lambda: connection.execute(_Q["delete_days"], replaced), judge)
     return written
 
 
