@@ -62,7 +62,7 @@ class Looking:
 class EventWriter:
     """Writes for one event after another of any tenant; `begin` says which.
 
-    `redact` is None where the extra that redacts is not installed; no tenant has that policy then.
+    `redact` is None where the extra that redacts is not installed: what is to be redacted is dropped there.
     """
 
     def __init__(self, subjects: Mapping[Person, Subject | None], redact: Redact | None) -> None:
@@ -113,13 +113,13 @@ class EventWriter:
         policy = self._seal.policy
         if self._is_erased or policy == "keep":
             return self.encrypt(path, value)
-        if policy == "drop":
+        if policy == "drop" or (policy == "redact" and self._redact is None):
             return _DROPPED
         tree = msgspec.json.decode(value)
         if policy == "hash":
             text = tree if isinstance(tree, str) else value.decode()
             return b'"%s"' % hash_text(self._seal.index_secret, text).encode()
-        assert self._redact is not None
+        assert self._redact is not None  # else it was dropped
         return self.encrypt(path, msgspec.json.encode(_redacted(tree, self._redact)))
 
     def _nonce(self) -> bytes:
