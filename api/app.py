@@ -9,14 +9,19 @@ from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp
 
 from api import (
+    audit,
     backfills,
+    configuration,
     events,
     evidence,
     ingest,
     keys,
     lineage,
     monitoring,
+    prices,
+    quality,
     reference,
+    retention,
     runs,
     signals,
     stream,
@@ -24,6 +29,7 @@ from api import (
     timeseries,
 )
 from api.access import authorise, check_declared
+from api.deadline import Deadline
 from api.gate import Gate
 from api.headers import SecurityHeaders
 from api.kept import KeptAnswers
@@ -46,7 +52,8 @@ class _Api(FastAPI):
         return self.document
 
     def build_middleware_stack(self) -> ASGIApp:
-        return SecurityHeaders(super().build_middleware_stack())  # outermost: an answer about a bug has them too
+        timed = Deadline(super().build_middleware_stack(), self.state.services.settings.request_seconds)
+        return SecurityHeaders(timed)  # outermost: an answer about a bug has them too
 
 
 def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
@@ -89,14 +96,19 @@ def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
         ingest,
         events,
         tables,
+        prices,
         timeseries,
         lineage,
         stream,
         signals,
         evidence,
+        quality,
+        configuration,
         backfills,
         runs,
         keys,
+        retention,
+        audit,
         monitoring,
         reference,
     ):

@@ -21,12 +21,12 @@ from lah_platform.stores.audit import record
 from lah_platform.stores.dead_letters import opened
 from lah_platform.stores.serving import Row, row
 
-__all__ = ["add_routes"]
+__all__ = ["REPORT_POLICY", "add_routes"]
 
 # What a check counted is over every tenant's rows
 _COUNTS: Final = ("checked_rows", "failed_rows", "observed")
 # A report is a page of its own: its own style and pictures, and nothing from elsewhere
-_REPORT_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
+REPORT_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
 
 
 def list_reports(
@@ -50,7 +50,7 @@ def get_report(
         raise Problem("not-found", f"There is no report {report_id}", field="report_id", advice="List them first")
     html, content = found.pop("html"), found.pop("content")
     if quality(accept, "text/html") > quality(accept, JSON.media_type):
-        return HTMLResponse(html, headers={"Vary": "Accept", "Content-Security-Policy": _REPORT_POLICY})
+        return HTMLResponse(html, headers={"Vary": "Accept", "Content-Security-Policy": REPORT_POLICY})
     body = msgspec.json.encode({**found, "content": msgspec.Raw(content.encode())})
     return Response(body, media_type="application/json", headers={"Vary": "Accept"})
 

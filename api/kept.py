@@ -1,7 +1,7 @@
 """Answers kept as they were sent: a private cache (RFC 9111) in each server process, per tenant and role.
 
-Belongs here: which answers are kept, until when they are believed, and asking for them again. Which answers may be kept
-is said by the routes, with KEPT as their `Cache-Control`.
+Belongs here: which answers are kept, whether they are believed, and asking for them again. Which answers may be kept
+is said by the routes, with KEPT as their `Cache-Control`; whether anything was corrected since, by `corrections`.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.corrections import Corrections
 from api.formats import KEPT, KEPT_S, is_known
 from api.gate import Gate, presented_in
 from api.services import Services
@@ -25,7 +26,8 @@ __all__ = ["KeptAnswers"]
 _MOST_BYTES: Final = 64 * 1024 * 1024
 _MOST_BYTES_OF_ONE: Final = 4 * 1024 * 1024
 _MOST_BYTES_ASKED: Final = 16 * 1024
-_ASK_AGAIN_S: Final = 0.75 * KEPT_S  # the rest is for the asking
+_LONGEST_S: Final = 60.0  # what no writer of the hub's did, an edit of a table by hand, is seen after so long
+_ASK_AGAIN_S: Final = 0.75 * _LONGEST_S
 _MOST_SECONDS_SENDING: Final = 1.0  # slower ones are the app's to wait for, which answers 408 at its limit
 _OF_A_BODY: Final = (b"content-length", b"content-type", b"transfer-encoding")
 
@@ -36,21 +38,22 @@ _RawHeaders = list[tuple[bytes, bytes]]
 
 @dataclass
 class _Kept:
-    """`ask_again_s`: from then on the next request asks the app, while others still get this."""
+    """`asked_s`: when it was asked for; `stamp`: what was known of corrections then, None: nothing."""
 
     headers: _RawHeaders
     body: bytes
     tag: str
-    believed_until_s: float
-    ask_again_s: float
+    asked_s: float
+    stamp: int | None
 
 
 class KeptAnswers:
-    """Sends a kept answer again while it is believed, and asks the app in good time whether it still stands.
+    """Sends a kept answer again while no closed window of its tenant was corrected, as of KEPT_S ago at most.
 
-    Only for keys that were verified within the last seconds, within their rate limit, and only what a route answered
-    to the same request of the same tenant and role before: everything else goes to the app as it came. At most 64 MiB
-    are kept, the least lately asked for go first.
+    After a correction, and once a minute, one asks the app whether it still stands. Only for keys that were verified
+    within the last seconds, within their rate limit, and only what a route answered to the same request of the same
+    tenant and role before: everything else goes to the app as it came. At most 64 MiB are kept, the least lately asked
+    for go first.
     """
 
     def __init__(self, app: ASGIApp, *, gate: Gate, services: Services, paths: Iterable[str]) -> None:
@@ -58,6 +61,7 @@ class KeptAnswers:
         self._gate = gate
         self._now_s = services.monotonic_s
         self._paths = frozenset(paths)
+        self._corrections = Corrections(services)
         self._asking: dict[_Key, asyncio.Event] = {}
         self._kept: LRUCache[_Key, _Kept] = LRUCache(_MOST_BYTES, getsizeof=_bytes_of)
 
@@ -87,26 +91,39 @@ class KeptAnswers:
             principal = await run_in_threadpool(self._gate.verified, presented)
         key = None if principal is None else (principal.tenant, principal.role, request)
         kept = None if key is None else await self._settled(key)
-        keeper = _Keeper(self, presented, request, kept, headers, send, self._now_s())
-        if principal is None or key is None or kept is None:
-            await self._app(scope, _again(messages, receive), keeper)
-        elif not self._is_due(kept) and self._gate.may_ask(principal):
+        is_sent = key is not None and kept is not None and self._stands(key, kept) and not self._is_due(kept)
+        if is_sent and principal is not None and kept is not None and self._gate.may_ask(principal):
             await _send_kept(kept, headers.get("if-none-match"), send)
+            return
+        stamp = None if principal is None else self._corrections.stamp(principal.tenant)
+        keeper = _Keeper(self, presented, request, kept, headers, send, self._now_s(), stamp)
+        if key is None or kept is None:
+            await self._app(scope, _again(messages, receive), keeper)
         else:
             with self._asked(key):
                 await self._app(_asking_about(kept, scope, headers), _again(messages, receive), keeper)
 
     async def _settled(self, key: _Key) -> _Kept | None:
-        """What is kept; when it is no longer believed and somebody asks about it already, what comes of that."""
+        """What is kept; when it may not stand and somebody asks about it already, what comes of that."""
         kept = self._kept.get(key)
-        if kept is not None and self._now_s() >= kept.believed_until_s and key in self._asking:
-            await self._asking[key].wait()
+        if kept is None:
+            return None
+        self._corrections.ask_in_time()
+        if not self._stands(key, kept):
+            await self._corrections.ask()
+            if not self._stands(key, kept) and key in self._asking:
+                await self._asking[key].wait()
             return self._kept.get(key)
         return kept
 
+    def _stands(self, key: _Key, kept: _Kept) -> bool:
+        age_s = self._now_s() - kept.asked_s
+        is_uncorrected = kept.stamp is not None and kept.stamp == self._corrections.stamp(key[0])
+        return age_s < KEPT_S or (is_uncorrected and age_s < _LONGEST_S)
+
     def _is_due(self, kept: _Kept) -> bool:
-        """Whether to ask about it; one at a time while nobody has to wait, for threads at work delay other answers."""
-        return self._now_s() >= (kept.believed_until_s if self._asking else kept.ask_again_s)
+        """Whether to ask about it while nobody has to wait; one at a time, for threads at work delay other answers."""
+        return not self._asking and self._now_s() - kept.asked_s >= _ASK_AGAIN_S
 
     @contextmanager
     def _asked(self, key: _Key) -> Iterator[None]:
@@ -119,11 +136,18 @@ class KeptAnswers:
                 del self._asking[key]
 
     def keep(
-        self, presented: str, request: _Request, headers: _RawHeaders, body: bytes, tag: str, asked_s: float
+        self,
+        presented: str,
+        request: _Request,
+        headers: _RawHeaders,
+        body: bytes,
+        tag: str,
+        asked_s: float,
+        stamp: int | None,
     ) -> None:
-        """Keep what the app answered to who presented that, believed from when it was asked."""
+        """Keep what the app answered to who presented that."""
         principal = self._gate.believed(presented)
-        kept = _Kept(headers, body, tag, believed_until_s=asked_s + KEPT_S, ask_again_s=asked_s + _ASK_AGAIN_S)
+        kept = _Kept(headers, body, tag, asked_s, stamp)
         if principal is not None and _bytes_of(kept) <= _MOST_BYTES_OF_ONE:
             self._kept[principal.tenant, principal.role, request] = kept
 
@@ -140,6 +164,7 @@ class _Keeper:
         asked: Headers,
         send: Send,
         asked_s: float,
+        stamp: int | None,
     ) -> None:
         self._answers = answers
         self._presented = presented
@@ -147,6 +172,7 @@ class _Keeper:
         self._kept = kept
         self._asked = asked
         self._asked_s = asked_s
+        self._stamp = stamp
         self._send = send
         self._headers: _RawHeaders = []
         self._tag = ""
@@ -179,7 +205,7 @@ class _Keeper:
             self._keep(self._headers, bytes(self._body))
 
     def _keep(self, headers: _RawHeaders, body: bytes) -> None:
-        self._answers.keep(self._presented, self._request, headers, body, self._tag, self._asked_s)
+        self._answers.keep(self._presented, self._request, headers, body, self._tag, self._asked_s, self._stamp)
 
 
 async def _send_kept(kept: _Kept, if_none_match: str | None, send: Send) -> None:

@@ -30,6 +30,7 @@ __all__ = [
     "MetricFilter",
     "Note",
     "Paging",
+    "PriceFilter",
     "ReportFilter",
     "Text",
     "TimeRange",
@@ -204,6 +205,16 @@ class CostFilter(Paging, Dimensions):
     to: Day | None = Field(None, description="Last day, included (UTC).", examples=["2026-01-31"])
 
 
+class PriceFilter(Paging):
+    """Which prices."""
+
+    on: Day | None = Field(
+        None, description="In force on this day (UTC); without it all of all times.", examples=["2026-01-31"]
+    )
+    provider: Text | None = Field(None, description="Who sells it.", examples=["openai"])
+    model: Text | None = Field(None, description="Model id.", examples=["gpt-4o"])
+
+
 class ReportFilter(Paging):
     """Which reports."""
 
@@ -254,7 +265,7 @@ def within(asked: TimeRange, now: datetime, lookback: timedelta, ahead: timedelt
     return Within(from_, to)
 
 
-def refuse_unknown_parameters(request: Request) -> None:
+async def refuse_unknown_parameters(request: Request) -> None:
     """A misspelt filter would otherwise answer with everything: a parameter that is not documented is refused."""
     route = request.scope["route"]
     known: frozenset[str] = request.app.state.query_parameters.get((request.method, route.path), frozenset())

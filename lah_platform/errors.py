@@ -7,6 +7,7 @@ LahError
 ├── Fenced                 another landing process owns the partition now
 ├── StoreUnavailable       the database is away for the moment: try again
 ├── Unstorable             the database refuses the content of a record: trying again is no use
+├── AuditError             the audit log, a signed head or an anchor is not what it should be
 ├── ArchiveError           a file of the archive is not what was verified
 ├── Unreadable             an encrypted value does not open: erased, moved, changed, or another master key
 └── StackError             a process of the stack did not start or did not stay
@@ -14,6 +15,7 @@ LahError
 
 __all__ = [
     "ArchiveError",
+    "AuditError",
     "ConfigurationError",
     "Fenced",
     "LahError",
@@ -63,6 +65,10 @@ class StoreUnavailable(LahError):
 
 class Unstorable(LahError):
     """The database refuses the content of a record: trying again is no use."""
+
+
+class AuditError(LahError):
+    """The audit log's chain is broken, a signed head does not fit, or an anchor cannot be reached or read."""
 
 
 class ArchiveError(LahError):

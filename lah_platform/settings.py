@@ -3,6 +3,7 @@
 Belongs here: names, defaults and validation. Does not: anything that connects or creates files.
 """
 
+import re
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["MIN_HOT_DAYS", "PROJECT_ROOT", "SQL_ROOT", "TELEMETRY_OFF", "Settings", "settings"]
+__all__ = ["EVENT_LOG_DAYS", "MIN_HOT_DAYS", "PROJECT_ROOT", "SQL_ROOT", "TELEMETRY_OFF", "Settings", "settings"]
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 _SQL_CANDIDATES = (PROJECT_ROOT / "sql", PROJECT_ROOT / "lah_platform" / "sql")  # checkout, wheel
@@ -26,6 +27,7 @@ TELEMETRY_OFF = {
 }
 
 MIN_HOT_DAYS = 32  # the monthly report, made on the 1st, reads the whole month before from PostgreSQL
+EVENT_LOG_DAYS = 14  # the lineage leaves up to 3,000 rows a day in Dagster's event log, which it never prunes itself
 
 
 class Settings(BaseSettings):
@@ -49,6 +51,11 @@ class Settings(BaseSettings):
     secret: SecretStr | None = Field(default=None, description="Server secret of API keys; unset: made in LAH_HOME.")
     signing_key: SecretStr | None = Field(
         default=None, description="Ed25519 key that signs evidence, base64 of 32 bytes; unset: made in LAH_HOME."
+    )
+    audit_anchors: list[str] = Field(
+        default=[],
+        description="Places outside that get each signed head of the audit log, as JSON: file:///..., https://..., "
+        "s3://bucket/prefix, gs://..., az://....",
     )
     field_encryption: Literal["on", "off"] = Field(
         default="on", description="'off': personal fields are stored as they are sent."
@@ -80,6 +87,18 @@ class Settings(BaseSettings):
         pattern=r"^(none|[1-9][0-9]*/(second|minute|hour))$",
         description="Requests of one credential in each API process, such as 600/minute; 'none': as many as come.",
     )
+    refusal_limit: str = Field(
+        default="30/minute",
+        pattern=r"^(none|[1-9][0-9]*/(second|minute|hour))$",
+        description="Refused credentials of one client address in each API process; 'none': as many as come.",
+    )
+    trusted_proxies: list[str] = Field(
+        default=[],
+        description='Proxies whose X-Forwarded-For and -Proto are believed, as JSON: ["10.0.0.0/8"]; unset: none.',
+    )
+    request_seconds: float = Field(
+        default=60, gt=0, description="An ordinary request is given up after so long; streams and long answers are not."
+    )
     api_host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(default=8080, ge=1, le=65535)
     api_certificate: Path | None = Field(
@@ -90,7 +109,7 @@ class Settings(BaseSettings):
     dagster_url: str | None = Field(
         default=None, description="Where people reach Dagster's UI; unset: on this machine, at LAH_DAGSTER_PORT."
     )
-    postgres_port: int = Field(default=54329, ge=1, le=65535, description="Port of the embedded PostgreSQL.")
+    postgres_port: int = Field(default=25432, ge=1, le=65535, description="Port of the embedded PostgreSQL.")
     broker_port: int = Field(default=19092, ge=1, le=65535, description="Port of the embedded broker.")
     code_port: int = Field(
         default=4266, ge=1, le=65534, description="Port of Dagster's code server; dbt's is the next."
@@ -130,6 +149,14 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().resolve()
+
+    @field_validator("audit_anchors")
+    @classmethod
+    def _addresses(cls, value: list[str]) -> list[str]:
+        for each in value:
+            if not re.match(r"(file|https?|s3|gs|az)://.", each):
+                raise ValueError("an anchor begins with file://, https://, http://, s3://, gs:// or az://")
+        return value
 
     @model_validator(mode="after")
     def _only_archived_days_leave(self) -> Self:

@@ -36,7 +36,7 @@ COST_DAILY = Asset(
     (
         *("day", "tenant", "model", "environment", "service", "team", "requests", "unpriced_requests"),
         *_TOKENS,
-        *("reported_usd", "priced_usd", "other_usd"),
+        *("reported_usd", "priced_usd", "other_usd", "computed_at"),
     ),
     (
         Rule(
@@ -53,11 +53,11 @@ COST_DAILY = Asset(
             "error",
             True,
             "Input must be fresh + cache read + cache write + unknown: recompute the day, report it if it comes back",
-            sql="""
-                select day, tenant, model, environment, service, team, input_tokens from batch
-                where input_tokens <> input_fresh_tokens + input_cache_read_tokens + input_cache_write_tokens
+            broken="""
+            input_tokens <> input_fresh_tokens + input_cache_read_tokens + input_cache_write_tokens
                     + input_unknown_tokens
-            """,
+        """,
+            shows=names("input_tokens"),
         ),
         Rule(
             "cost_daily",
@@ -65,10 +65,10 @@ COST_DAILY = Asset(
             "error",
             True,
             "priced_usd must be null exactly when none of the requests could be priced: recompute the day",
-            sql="""
-                select day, tenant, model, environment, service, team, requests, unpriced_requests from batch
-                where unpriced_requests > requests or (priced_usd is null) <> (unpriced_requests = requests)
-            """,
+            broken="""
+            unpriced_requests > requests or (priced_usd is null) <> (unpriced_requests = requests)
+        """,
+            shows=names("requests unpriced_requests"),
         ),
         Rule(
             "cost_daily",
@@ -101,7 +101,42 @@ COST_DAILY = Asset(
                    or coalesce(d.other_usd, 0) <> coalesce(e.other_usd, 0)) and day not in (select day from cold)
             """,
         ),
+        Rule(
+            "cost_daily",
+            "reported_is_near_priced",
+            "warn",
+            False,
+            "What the producer reports is more than double or less than half of what the price book says: look at the "
+            "model's prices (`select * from prices`), then at how the producer counts; both figures are served",
+            sql="""
+                select day, tenant, model, sum(requests)::bigint as requests, sum(reported_usd) as reported_usd,
+                       sum(priced_usd) as priced_usd
+                from batch where priced_usd is not null and unpriced_requests = 0
+                group by day, tenant, model
+                having sum(requests) >= 100 and sum(reported_usd) > 0 and sum(priced_usd) > 0
+                   and sum(reported_usd) not between sum(priced_usd) / 2 and sum(priced_usd) * 2
+            """,
+        ),
+        Rule(
+            "cost_daily",
+            "are_newer_than_their_events",
+            "warn",
+            False,
+            "Events came into the day more than a day after its costs were computed: recompute it with "
+            "`lah backfill cost_daily`, and see that the sensor late_data runs",
+            sql="""
+                select day, tenant, d.computed_at, r.computed_at as events_counted_at from (
+                    select day, tenant, max(computed_at) as computed_at from batch group by day, tenant
+                ) d
+                join lateral (
+                    select max(r.computed_at) as computed_at from rollup_1d r join series s using (series_id)
+                    where r.metric = 'cost_usd' and s.tenant = d.tenant
+                      and r.bucket_start = d.day::timestamp at time zone 'UTC'
+                ) r on r.computed_at > d.computed_at + interval '1 day'
+            """,
+        ),
     ),
+    keys=names("day tenant model environment service team"),
     grain=window("1d"),
     is_dated=True,
 )
@@ -144,15 +179,16 @@ ANOMALIES = Asset(
             "error",
             False,
             "Impact changes at 0.2, 0.4, 0.6 and 0.8: these rows alarm the wrong people; detect the period again",
-            sql="""
-                select anomaly_id, score, impact from batch
-                where score between 0 and 1 and impact <> case
+            broken="""
+            score between 0 and 1 and impact <> case
                     when score >= 0.8 then 'critical' when score >= 0.6 then 'high' when score >= 0.4 then 'medium'
                     when score >= 0.2 then 'low' else 'negligible' end
-            """,
+        """,
+            shows=names("score impact"),
         ),
         _series_exist("anomalies", "b.anomaly_id"),
     ),
+    keys=names("anomaly_id tenant"),
 )
 
 FORECASTS = Asset(
@@ -184,10 +220,10 @@ FORECASTS = Asset(
             "error",
             False,
             "A level lies between 0 and 1 and an error is not negative: run the forecast again, report it if it stays",
-            sql="""
-                select series_id, metric, window_name, method, target_start, level, backtest_wape from batch
-                where not (level > 0 and level < 1) or backtest_wape < 0
-            """,
+            broken="""
+            not (level > 0 and level < 1) or backtest_wape < 0
+        """,
+            shows=names("level backtest_wape"),
         ),
         Rule(
             "forecasts",
@@ -198,7 +234,23 @@ FORECASTS = Asset(
             above("target_start", "trained_through"),
         ),
         _series_exist("forecasts", "b.metric, b.window_name, b.method, b.target_start"),
+        Rule(
+            "forecasts",
+            "are_made_of_the_latest",
+            "warn",
+            False,
+            "The newest forecast rests on data that is two days older than what is there: run the job forecasts, and "
+            "see why its schedule did not",
+            sql="""
+                select tenant, window_name, max(trained_through) as trained_through,
+                       (select final_before from rollup_state) as final_before
+                from batch group by tenant, window_name
+                having max(trained_through) < (select final_before from rollup_state) - interval '49 hours'
+                   and max(target_start) >= (select final_before from rollup_state) - interval '24 hours'
+            """,
+        ),
     ),
+    keys=names("tenant series_id metric window_name method target_start"),
 )
 
 CORRELATIONS = Asset(
@@ -260,6 +312,7 @@ CORRELATIONS = Asset(
         ),
         COSTS_ADD_UP,
     ),
+    keys=names("correlation_id tenant"),
 )
 
 REPORTS = Asset(
@@ -273,10 +326,10 @@ REPORTS = Asset(
             "error",
             True,
             "The stored document is not the one that was generated: restore it from a backup; see audit_log for who",
-            sql="""
-                select report_id, name, tenant, sha256 from batch
-                where encode(sha256(convert_to(html, 'UTF8')), 'hex') <> sha256
-            """,
+            broken="""
+            encode(sha256(convert_to(html, 'UTF8')), 'hex') <> sha256
+        """,
+            shows=names("name sha256"),
         ),
         Rule(
             "reports",
@@ -284,12 +337,12 @@ REPORTS = Asset(
             "error",
             True,
             "A report would be served under another name, tenant or period than its own: generate it again",
-            sql="""
-                select report_id, name, tenant, period_from, period_to from batch
-                where (content ->> 'name', content ->> 'tenant', content -> 'period' ->> 'from',
+            broken="""
+            (content ->> 'name', content ->> 'tenant', content -> 'period' ->> 'from',
                        content -> 'period' ->> 'to')
                     is distinct from (name, tenant, period_from::text, period_to::text)
-            """,
+        """,
+            shows=names("name period_from period_to"),
         ),
         Rule(
             "reports",
@@ -297,9 +350,11 @@ REPORTS = Asset(
             "error",
             False,
             "A report covers at least one day, [from, to): generate it again for the period that was meant",
-            sql="""
-                select report_id, name, period_from, period_to from batch where period_from >= period_to
-            """,
+            broken="""
+            period_from >= period_to
+        """,
+            shows=names("name period_from period_to"),
         ),
     ),
+    keys=names("report_id tenant"),
 )

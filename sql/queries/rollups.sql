@@ -13,13 +13,21 @@ select pg_advisory_unlock(hashtextextended('lah.rollups', 0))
 delete from rollup_partial_sets where set_id in (
     select set_id from (select set_id, sum(group_count) over (order by set_id) - group_count as before from rollup_partial_sets) s
     where before < %(limit)s)
-returning series_ids, metrics, minutes, counts, array_remove(sums, null), array_remove(exact_sums, null)::text[], minima, maxima, means, m2s, hist_sizes, hist_keys, hist_counts
+returning in_minutes, series_ids, metrics, minutes, counts, array_remove(sums, null), array_remove(exact_sums, null)::text[], minima, maxima, means, m2s, hist_sizes, hist_keys, hist_counts
+
+-- name: take_minutes
+-- The same of those that the minutes lack; they stay for the longer windows.
+update rollup_partial_sets set in_minutes = true where set_id in (
+    select set_id from (select set_id, sum(group_count) over (order by set_id) - group_count as before
+                        from rollup_partial_sets where not in_minutes) s
+    where before < %(limit)s)
+returning false, series_ids, metrics, minutes, counts, array_remove(sums, null), array_remove(exact_sums, null)::text[], minima, maxima, means, m2s, hist_sizes, hist_keys, hist_counts
 
 -- name: take_partials_of_days
 -- The same of whole UTC days, all of them.
 delete from rollup_partial_sets
 where day >= (%(start)s::timestamptz at time zone 'UTC')::date and day < (%(end)s::timestamptz at time zone 'UTC')::date
-returning series_ids, metrics, minutes, counts, array_remove(sums, null), array_remove(exact_sums, null)::text[], minima, maxima, means, m2s, hist_sizes, hist_keys, hist_counts
+returning in_minutes, series_ids, metrics, minutes, counts, array_remove(sums, null), array_remove(exact_sums, null)::text[], minima, maxima, means, m2s, hist_sizes, hist_keys, hist_counts
 
 -- name: drop_pending_partials
 -- A recomputation of whole UTC days reads the events themselves, so their partials must not be merged again.
@@ -39,9 +47,10 @@ select set_config('enable_indexscan', (%(may_use_index)s::boolean)::text, true)
 select ts from events where ts >= %(start)s and ts < %(end)s order by ts offset %(rows)s limit 1
 
 -- name: outlives_its_events
--- Whether a UTC day has rollups, and events no partition or chunk of it.
-select event_day_table(%(day)s) is null and exists (
-    select from rollup_1d where bucket_start = %(start)s and metric = 'events')
+-- Whether a UTC day has rollups of events that are kept no longer: it has no partition or chunk, or retention took some out.
+select (event_day_table(%(day)s) is null
+        or exists (select from retention_drops d where d.day = %(day)s and d.class = 'events' and d.rows_dropped > 0))
+   and exists (select from rollup_1d where bucket_start = %(start)s and metric = 'events')
 
 -- name: event_rows
 -- The measures of one range's events.
@@ -108,6 +117,7 @@ from watermark w
 where not exists (select from rollup_partial_sets p where p.first_minute < w.final_before)
 returning nullif(s.final_before, '-infinity')
 
--- name: pending
--- How many partials wait for a tick.
-select coalesce(sum(group_count), 0)::bigint from rollup_partial_sets
+-- name: waiting
+-- How many partials are not in all windows yet, and whether some are not in the minutes, and some only there.
+select coalesce(sum(group_count), 0)::bigint, coalesce(bool_or(not in_minutes), false), coalesce(bool_or(in_minutes), false)
+from rollup_partial_sets

@@ -16,6 +16,8 @@ from api.examples import (
     BACKFILL_ID,
     EVENT_ID,
     EVENTS,
+    HOLD,
+    HOLD_ID,
     INCIDENT_ID,
     KEY,
     KEY_ID,
@@ -25,6 +27,8 @@ from api.examples import (
     REPORT_ID,
     REPORT_REQUEST_ID,
     ROTATION,
+    RULE,
+    RULE_ID,
     TIMESERIES,
 )
 from lah_platform.stores.keys import EVERY_TENANT, create_key, revoke_key
@@ -40,6 +44,10 @@ _IDS = {
     "{report_request_id}": REPORT_REQUEST_ID,
     "{key_id}": KEY_ID,
     "{maintenance_id}": str(MAINTENANCE_ID),
+    "{rule_id}": str(RULE_ID),
+    "{hold_id}": str(HOLD_ID),
+    "{asset}": "cost_daily",
+    "{rule}": "dollars_equal_events",
 }
 _BODIES: dict[str, Any] = {
     "/api/v1/events": EVENTS["flat spelling"],
@@ -47,6 +55,8 @@ _BODIES: dict[str, Any] = {
     "/api/v1/backfills": BACKFILL["a month"],
     "/api/v1/reports": REPORT["a month"],
     "/api/v1/anomalies/maintenance": next(iter(MAINTENANCE.values())),
+    "/api/v1/retention/rules": next(iter(RULE.values())),
+    "/api/v1/retention/holds": next(iter(HOLD.values())),
     "/api/v1/timeseries/query": TIMESERIES["a gap-free chart"],
     "/api/v1/keys": next(iter(KEY.values())),
     "/api/v1/keys/{key_id}/rotate": next(iter(ROTATION.values())),
@@ -55,19 +65,24 @@ _QUERIES = {
     "/api/v1/metrics": "window=1h&metric=latency_ms",
     "/api/v1/forecasts/outlook": "metric=cost_usd&limit=6&from=2026-01-01T00:00:00Z&to=2027-01-01T00:00:00Z",
     "/api/v1/stream": "follow=false&last_event_id=0",
+    "/api/v1/checks/{asset}/{rule}/rows": "from=2026-01-31T00:00:00Z&to=2026-02-01T00:00:00Z",
     "/api/v1/lineage": "window=1h&metric=latency_ms&series_id=15&bucket_start=2026-01-31T08:00:00Z",
 }
 # What is not asked with a method, a WebSocket, is in test_api_stream
 _ASKED = {asked: needed for asked, needed in ROUTES.items() if asked[0] != "WEBSOCKET"}
 _PRIVATE = [(method, path, needed) for (method, path), needed in _ASKED.items() if needed != PUBLIC]
 _NO_JSON = ("/metrics/prometheus", "/api/v1/stream")
-_OF_NOBODY = ("/api/v1/checks", "/api/v1/lineage", *_NO_JSON)
+_OF_NOBODY = (
+    *("/api/v1/audit/heads", "/api/v1/checks", "/api/v1/checks/history", "/api/v1/prices", "/api/v1/lineage"),
+    *_NO_JSON,
+)
 
 
 def _address(path: str) -> str:
+    query = f"?{_QUERIES[path]}" if path in _QUERIES else ""
     for name, value in _IDS.items():
         path = path.replace(name, value)
-    return f"{path}?{_QUERIES[path]}" if path in _QUERIES else path
+    return path + query
 
 
 def _ask(api: Api, tenant: str | None, role: str, method: str, path: str) -> Any:
@@ -77,12 +92,20 @@ def _ask(api: Api, tenant: str | None, role: str, method: str, path: str) -> Any
 
 
 def _revive_examples(api: Api) -> None:
-    """The key and the maintenance window that the examples take away."""
+    """What the examples take away: the key, the maintenance window, the rule and the hold."""
     with connect(api.url) as connection:
         connection.execute(
             "insert into maintenance_windows (maintenance_id, tenant, starts_at, ends_at, reason, created_by)"
             " overriding system value values (%s, %s, '2026-01-01', '2026-01-02', '', 'x') on conflict do nothing",
             [MAINTENANCE_ID, TENANTS[0]],
+        )
+        connection.execute(
+            "insert into retention_rules (rule_id, tenant, class, keep_days, set_by)"
+            " overriding system value values (%s, %s, 'events', 300, 'x') on conflict do nothing",
+            [RULE_ID, TENANTS[0]],
+        )
+        connection.execute(
+            "update legal_holds set released_at = null, released_by = null where hold_id = %s", [HOLD_ID]
         )
         connection.execute("update api_keys set revoked_at = null, expires_at = null where key_id = %s", [KEY_ID])
 
@@ -168,7 +191,7 @@ def test_no_get_route_shows_a_row_of_another_tenant(served: Api) -> None:
             assert other not in answer.text, path
             if path in _NO_JSON:
                 assert re.search(f'"?tenant"?[=:]"{tenant}"', answer.text)
-            elif path != "/api/v1/checks":  # verdicts belong to nobody
+            elif path not in ("/api/v1/checks", "/api/v1/prices", "/api/v1/audit/heads"):  # which belong to nobody
                 assert _tenants_in(answer.json()) == {tenant}, path
         asked.add(path)
     assert asked == {p for m, p, needed in _PRIVATE if m == "GET" and needed not in OPERATORS_ONLY}

@@ -11,6 +11,7 @@ from lah_platform.landing.batch import prepare
 from lah_platform.landing.records import Partition, Record
 from lah_platform.stack.landing_process import decode_now
 from lah_platform.stores import live_changes
+from lah_platform.stores.corrections import correction_counts, stamp_of
 from lah_platform.stores.landing import PostgresLanding
 from lah_platform.stores.live_changes import Change, Place, changes_after, ends, give_positions, rows_of, settle
 from lah_platform.stores.postgres import Connection, connect
@@ -80,6 +81,39 @@ def test_a_late_event_is_told_as_a_correction_of_every_closed_window_that_holds_
     found = rows_of(connection, corrected)
     assert {row["revision"] for row in found.values()} == {2}
     assert all(row["is_final"] for row in found.values())
+
+
+def test_corrections_are_counted_when_closed_windows_change_and_not_when_open_ones_do(
+    database: str, connection: Connection
+) -> None:
+    def change_of_minute(number: int) -> int:
+        before = correction_counts(connection).get("acme", 0)
+        land(database, [message(number, minutes_ago=3)])
+        tick(connection, now=NOW)
+        return correction_counts(connection).get("acme", 0) - before
+
+    advance(connection, NOW - timedelta(minutes=5))
+    assert change_of_minute(1) == 0
+    advance(connection, NOW)
+    assert change_of_minute(2) > 0
+    counted = correction_counts(connection)
+    recompute_day(connection, NOW.date(), now=NOW)
+    assert correction_counts(connection) == counted
+    connection.execute("update rollup_1h set max = -1")
+    recompute_day(connection, NOW.date(), now=NOW)
+    assert correction_counts(connection)["acme"] > counted["acme"]
+    counted = correction_counts(connection)
+    connection.execute(
+        "insert into suspect_windows (tenant, series_id, metric, window_name, window_rank, period_from, period_to,"
+        " asset, check_name, advice, since)"
+        " values ('acme', 1, 'latency_ms', '1h', 4, %s, %s, 'rollup_1h', 'x', 'x', now())",
+        [NOW - timedelta(hours=1), NOW],
+    )
+    assert correction_counts(connection)["acme"] == counted["acme"] + 1
+    connection.execute("update suspect_windows set cleared_at = now()")
+    assert correction_counts(connection)["acme"] == counted["acme"] + 2
+    assert stamp_of({"acme": 2, "globex": 3, "*": 1}, "acme") == 3
+    assert stamp_of({"acme": 2, "globex": 3, "*": 1}, "*") == 6
 
 
 def test_a_recomputation_that_changes_rows_tells_the_period_and_one_that_changes_none_tells_nothing(
