@@ -41,7 +41,7 @@ from generate_series(1, %s) n
 
 @dataclass
 class AuditCost:
-    """Events a second of each turn, beside a busy log and a quiet one, and the CPU share the log took of the machine's."""
+    """Events a second of each turn, beside a busy log and a quiet one, and the share of the CPU that the log took."""
 
     busy: list[float] = field(default_factory=list)
     quiet: list[float] = field(default_factory=list)
