@@ -49,18 +49,24 @@ Permission = Literal[
     "runs:read",
     "monitoring:read",
     "keys:manage",
+    "retention:manage",
+    "retention:prove",
+    "access:review",
+    "system:describe",
 ]
 PUBLIC: Final = "public"
 
 _AGGREGATES: frozenset[Permission] = frozenset(
     {"metrics:read", "live:read", "signals:read", "costs:read", "checks:read", "runs:read", "monitoring:read"}
 )
+_EVIDENCE: frozenset[Permission] = frozenset({"events:read", "reports:read", "reports:generate", "dead_letters:read"})
+_RIGHTS: frozenset[Permission] = frozenset({"retention:manage", "retention:prove"})
 ROLES: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
     {
         "viewer": _AGGREGATES,
         "analyst": _AGGREGATES | {"events:read", "reports:read", "anomalies:dismiss", "maintenance:manage"},
         "ingest": frozenset({"events:write"}),
-        "compliance": _AGGREGATES | {"events:read", "reports:read", "reports:generate", "dead_letters:read"},
+        "compliance": _AGGREGATES | _EVIDENCE | _RIGHTS | {"access:review", "system:describe"},
         "admin": frozenset(get_args(Permission)),
     }
 )
@@ -96,6 +102,8 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("POST", "/api/v1/reports"): "reports:generate",
         ("GET", "/api/v1/reports/requests/{report_request_id}"): "reports:generate",
         ("DELETE", "/api/v1/reports/requests/{report_request_id}"): "reports:generate",
+        ("GET", "/api/v1/access-review"): "access:review",
+        ("GET", "/api/v1/system-description"): "system:describe",
         ("GET", "/api/v1/checks"): "checks:read",
         ("GET", "/api/v1/dead-letters"): "dead_letters:read",
         ("POST", "/api/v1/backfills"): "backfills:operate",
@@ -107,6 +115,13 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("POST", "/api/v1/keys"): "keys:manage",
         ("POST", "/api/v1/keys/{key_id}/rotate"): "keys:manage",
         ("DELETE", "/api/v1/keys/{key_id}"): "keys:manage",
+        ("GET", "/api/v1/retention/rules"): "retention:manage",
+        ("POST", "/api/v1/retention/rules"): "retention:manage",
+        ("DELETE", "/api/v1/retention/rules/{rule_id}"): "retention:manage",
+        ("GET", "/api/v1/retention/holds"): "retention:manage",
+        ("POST", "/api/v1/retention/holds"): "retention:manage",
+        ("DELETE", "/api/v1/retention/holds/{hold_id}"): "retention:manage",
+        ("GET", "/api/v1/retention/runs"): "retention:prove",
         ("GET", "/metrics/prometheus"): "monitoring:read",
         ("GET", "/health"): PUBLIC,
         ("GET", "/ready"): PUBLIC,
@@ -115,8 +130,10 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
     }
 )
 
-# Recomputations, reports and runs cover every tenant's rows, so they are the operator's, not one tenant's
-OPERATORS_ONLY: Final[frozenset[Permission]] = frozenset({"backfills:operate", "reports:generate", "runs:read"})
+# What covers every tenant's rows (recomputations, reports, runs, receipts of retention) is the operator's
+OPERATORS_ONLY: Final[frozenset[Permission]] = frozenset(
+    {"backfills:operate", "reports:generate", "runs:read", "retention:prove", "system:describe"}
+)
 
 
 _bearer = HTTPBearer(
@@ -165,7 +182,7 @@ def admitted(app: FastAPI, presented: str, asked: tuple[str, str]) -> Principal:
     return principal
 
 
-def _require(principal: Annotated[Principal | None, Depends(authorise)]) -> Principal:
+async def _require(principal: Annotated[Principal | None, Depends(authorise)]) -> Principal:
     if principal is None:
         raise AssertionError("a public route has no caller")
     return principal

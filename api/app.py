@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from api import (
     backfills,
+    configuration,
     events,
     evidence,
     ingest,
@@ -18,6 +19,7 @@ from api import (
     monitoring,
     reference,
     reports,
+    retention,
     runs,
     signals,
     stream,
@@ -96,9 +98,11 @@ def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
         signals,
         reports,
         evidence,
+        configuration,
         backfills,
         runs,
         keys,
+        retention,
         monitoring,
         reference,
     ):

@@ -13,10 +13,12 @@ from api.parameters import CheckFilter, DeadLetterFilter
 from api.services import Services, services_of
 from lah_platform.stores.serving import Row
 
-__all__ = ["add_routes"]
+__all__ = ["REPORT_POLICY", "add_routes"]
 
 # What a check counted is over every tenant's rows
 _COUNTS: Final = ("checked_rows", "failed_rows", "observed")
+# A report is a page of its own: its own style and pictures, and nothing from elsewhere
+REPORT_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
 
 
 def list_checks(

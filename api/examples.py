@@ -11,6 +11,8 @@ __all__ = [
     "BATCH",
     "EVENTS",
     "EVENT_ID",
+    "HOLD",
+    "HOLD_ID",
     "INCIDENT_ID",
     "KEY",
     "KEY_ID",
@@ -20,6 +22,8 @@ __all__ = [
     "REPORT_ID",
     "REPORT_REQUEST_ID",
     "ROTATION",
+    "RULE",
+    "RULE_ID",
     "TIMESERIES",
 ]
 
@@ -30,6 +34,8 @@ KEY_ID: Final = "0123456789ab"
 ANOMALY_ID: Final = "fd84ffeb-39a4-5459-93e5-d12c2ad78f20"
 REPORT_REQUEST_ID: Final = "2d3c1c0e-6f5e-4c6e-8d7a-0f7f0c1b8a33"
 MAINTENANCE_ID: Final = 1
+RULE_ID: Final = 1
+HOLD_ID: Final = 1
 BACKFILL_ID: Final = "7b0fd1a4-4d5c-4c36-8a0a-6f1f6f0f9b22"
 
 
@@ -54,6 +60,17 @@ MAINTENANCE: Final[dict[str, Any]] = {
         "to": "2026-11-02T02:00:00Z",
         "model": "gpt-4o",
         "reason": "new cluster",
+    }
+}
+RULE: Final[dict[str, Any]] = {
+    "prompts for ninety days": {"class": "personal", "event_type": "telemetry", "keep_days": 90}
+}
+HOLD: Final[dict[str, Any]] = {
+    "a dispute's quarter": {
+        "class": "events",
+        "from": "2026-01-01T00:00:00Z",
+        "to": "2026-04-01T00:00:00Z",
+        "reason": "case 2026-117",
     }
 }
 ROTATION: Final[dict[str, Any]] = {"an hour to change over": {"grace_minutes": 60}}

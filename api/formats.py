@@ -32,6 +32,7 @@ __all__ = [
     "headers_of",
     "is_known",
     "json_chunks",
+    "json_in",
     "quality",
     "rows_in",
     "tag_of",
@@ -79,7 +80,7 @@ def quality(accept: str, media_type: str) -> float:
     return best[1]
 
 
-def _accepted(
+async def _accepted(
     # OpenAPI ignores a parameter of this name: the media types of the answers say it
     accept: Annotated[str, Header(max_length=1024, include_in_schema=False)] = "*/*",
 ) -> Format:
@@ -157,11 +158,23 @@ def rows_in(
         PARQUET: lambda: _parquet(frame, metadata or {}),
         ARROW: lambda: _arrow(frame, metadata or {}),
     }
-    return StreamingResponse(write[kind](), headers=dict(headers), media_type=kind.content_type)
+    return _written(write[kind](), frame, headers, kind)
+
+
+def json_in(frame: pl.DataFrame, around: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
+    """One JSON object: the rows as `items`, then what is `around` them."""
+    return _written(json_chunks(frame, around), frame, headers, JSON)
+
+
+def _written(chunks: Iterator[bytes], frame: pl.DataFrame, headers: Mapping[str, str], kind: Format) -> Response:
+    """Few rows at once, for each chunk that is streamed takes a turn of a thread; many as they are written."""
+    if frame.height <= _ROWS_A_CHUNK:
+        return Response(b"".join(chunks), headers=dict(headers), media_type=kind.content_type)
+    return StreamingResponse(chunks, headers=dict(headers), media_type=kind.content_type)
 
 
 def json_chunks(frame: pl.DataFrame, around: Mapping[str, Any]) -> Iterator[bytes]:
-    """One JSON object: the rows as `items`, then what is `around` them."""
+    """The same chunk by chunk."""
     yield b'{"items":['
     for number, chunk in enumerate(_chunks(frame)):
         yield (b"," if number else b"") + msgspec.json.encode(_items(chunk))[1:-1]

@@ -35,6 +35,7 @@ _TAGS: Final = (
     ("signals", "Anomalies, forecasts, correlations and incidents."),
     ("live", "What changes, as it changes."),
     ("evidence", "Reports, verdicts of checks, and what could not be stored."),
+    ("rights", "What is kept how long and what must not go; consents; a person's data handed out or erased."),
     ("keys", "API keys: made, rotated and revoked."),
     ("operations", "Recomputing, monitoring, and this document."),
 )

@@ -254,7 +254,7 @@ def within(asked: TimeRange, now: datetime, lookback: timedelta, ahead: timedelt
     return Within(from_, to)
 
 
-def refuse_unknown_parameters(request: Request) -> None:
+async def refuse_unknown_parameters(request: Request) -> None:
     """A misspelt filter would otherwise answer with everything: a parameter that is not documented is refused."""
     route = request.scope["route"]
     known: frozenset[str] = request.app.state.query_parameters.get((request.method, route.path), frozenset())

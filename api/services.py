@@ -53,7 +53,7 @@ class Services:
         self.pool.close()
 
 
-def services_of(request: Request) -> Services:
+async def services_of(request: Request) -> Services:
     """The services of the app that serves the request."""
     services: Services = request.app.state.services
     return services

@@ -5,7 +5,6 @@ from typing import Annotated, Any, Final
 
 from fastapi import Depends, FastAPI, Response, status
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
 
 from api.access import Caller
@@ -19,7 +18,7 @@ from api.formats import (
     documented,
     headers_of,
     is_known,
-    json_chunks,
+    json_in,
     rows_in,
     tag_of,
 )
@@ -69,7 +68,7 @@ def query_timeseries(
         ) from error
     around = _around(query, seen.behind, answered)
     if kind is JSON:
-        return StreamingResponse(json_chunks(answered.rows, around), headers=headers, media_type=kind.content_type)
+        return json_in(answered.rows, around, headers)
     said = as_headers(around)
     return rows_in(kind, answered.rows, headers | said, metadata=said)
 

@@ -7,12 +7,15 @@ LahError
 ├── Fenced                 another landing process owns the partition now
 ├── StoreUnavailable       the database is away for the moment: try again
 ├── Unstorable             the database refuses the content of a record: trying again is no use
+├── AuditError             the audit log, a signed head or an anchor is not what it should be
 ├── ArchiveError           a file of the archive is not what was verified
+├── Unreadable             an encrypted value does not open: erased, moved, changed, or another master key
 └── StackError             a process of the stack did not start or did not stay
 """
 
 __all__ = [
     "ArchiveError",
+    "AuditError",
     "ConfigurationError",
     "Fenced",
     "LahError",
@@ -20,6 +23,7 @@ __all__ = [
     "SourceError",
     "StackError",
     "StoreUnavailable",
+    "Unreadable",
     "Unstorable",
 ]
 
@@ -63,8 +67,16 @@ class Unstorable(LahError):
     """The database refuses the content of a record: trying again is no use."""
 
 
+class AuditError(LahError):
+    """The audit log's chain is broken, a signed head does not fit, or an anchor cannot be reached or read."""
+
+
 class ArchiveError(LahError):
     """A file of the archive is missing, or is not what was verified."""
+
+
+class Unreadable(LahError):
+    """An encrypted value does not open: its key was erased, it was moved or changed, or the master key is another."""
 
 
 class StackError(LahError):

@@ -3,6 +3,7 @@
 Belongs here: names, defaults and validation. Does not: anything that connects or creates files.
 """
 
+import re
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["MIN_HOT_DAYS", "PROJECT_ROOT", "SQL_ROOT", "TELEMETRY_OFF", "Settings", "settings"]
+__all__ = ["EVENT_LOG_DAYS", "MIN_HOT_DAYS", "PROJECT_ROOT", "SQL_ROOT", "TELEMETRY_OFF", "Settings", "settings"]
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 _SQL_CANDIDATES = (PROJECT_ROOT / "sql", PROJECT_ROOT / "lah_platform" / "sql")  # checkout, wheel
@@ -26,6 +27,7 @@ TELEMETRY_OFF = {
 }
 
 MIN_HOT_DAYS = 32  # the monthly report, made on the 1st, reads the whole month before from PostgreSQL
+EVENT_LOG_DAYS = 14  # the lineage leaves up to 3,000 rows a day in Dagster's event log, which it never prunes itself
 
 
 class Settings(BaseSettings):
@@ -49,6 +51,32 @@ class Settings(BaseSettings):
     secret: SecretStr | None = Field(default=None, description="Server secret of API keys; unset: made in LAH_HOME.")
     signing_key: SecretStr | None = Field(
         default=None, description="Ed25519 key that signs evidence, base64 of 32 bytes; unset: made in LAH_HOME."
+    )
+    audit_anchors: list[str] = Field(
+        default=[],
+        description="Places outside that get each signed head of the audit log, as JSON: file:///..., https://..., "
+        "s3://bucket/prefix, gs://..., az://....",
+    )
+    field_encryption: Literal["on", "off"] = Field(
+        default="on", description="'off': personal fields are stored as they are sent."
+    )
+    master_key_provider: Literal["file", "environment", "vault", "aws-kms"] | None = Field(
+        default=None,
+        description="Where the key that wraps all others is; unset: LAH_MASTER_KEY when set, else a file in LAH_HOME.",
+    )
+    master_key: SecretStr | None = Field(
+        default=None, description="Master key, base64 of 32 bytes; several as 2:<base64>,1:<base64> while rotating."
+    )
+    vault_url: str | None = Field(default=None, description="HashiCorp Vault that has the master key, its address...")
+    vault_token: SecretStr | None = Field(default=None, description="...a token that may use that key...")
+    vault_token_file: Path | None = Field(default=None, description="...or the file an agent renews it in...")
+    vault_mount: str = Field(default="transit", description="...where its transit engine is mounted...")
+    vault_key: str = Field(default="lah", description="...and the key's name there.")
+    vault_namespace: str | None = Field(default=None, description="Vault namespace, where it has those.")
+    kms_key: str | None = Field(default=None, description="AWS KMS key that is the master key: id, ARN or alias...")
+    kms_region: str | None = Field(default=None, description="...and its region; unset: as boto3 finds it.")
+    dead_letter_days: float = Field(
+        default=30, gt=0, description="The bytes of dead letters are deleted this long after they were refused."
     )
     oidc_issuer: str | None = Field(default=None, description="Issuer whose tokens the API takes; unset: keys only.")
     oidc_audience: str | None = Field(default=None, description="What the `aud` of those tokens must say.")
@@ -117,6 +145,14 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().resolve()
 
+    @field_validator("audit_anchors")
+    @classmethod
+    def _addresses(cls, value: list[str]) -> list[str]:
+        for each in value:
+            if not re.match(r"(file|https?|s3|gs|az)://.", each):
+                raise ValueError("an anchor begins with file://, https://, http://, s3://, gs:// or az://")
+        return value
+
     @model_validator(mode="after")
     def _only_archived_days_leave(self) -> Self:
         if self.hot_days is not None and self.archive_dir is None:
@@ -127,6 +163,18 @@ class Settings(BaseSettings):
     def _certificate_has_its_key(self) -> Self:
         if (self.api_certificate is None) != (self.api_certificate_key is None):
             raise ValueError("LAH_API_CERTIFICATE and LAH_API_CERTIFICATE_KEY belong together: set both or none")
+        return self
+
+    @model_validator(mode="after")
+    def _master_key_has_what_it_needs(self) -> Self:
+        needed: dict[str, dict[str, object]] = {
+            "environment": {"LAH_MASTER_KEY": self.master_key},
+            "vault": {"LAH_VAULT_URL": self.vault_url, "LAH_VAULT_TOKEN": self.vault_token or self.vault_token_file},
+            "aws-kms": {"LAH_KMS_KEY": self.kms_key},
+        }
+        missing = [name for name, value in needed.get(self.master_key_provider or "", {}).items() if value is None]
+        if missing:
+            raise ValueError(f"LAH_MASTER_KEY_PROVIDER={self.master_key_provider} needs {' and '.join(missing)}")
         return self
 
     @property

@@ -4,10 +4,11 @@ import sys
 
 import typer
 
-from lah_platform.cli import anomalies, data, operate, stack
+from lah_platform.cli import anomalies, configuration, data, operate, stack
 from lah_platform.cli.keys import keys
 from lah_platform.cli.readers import readers
 from lah_platform.cli.reports import reports
+from lah_platform.cli.retention import holds, retention
 from lah_platform.errors import LahError
 
 __all__ = ["app", "main"]
@@ -26,10 +27,14 @@ app.command()(stack.land)
 app.command()(stack.doctor)
 app.command()(data.replay)
 app.command()(data.backfill)
+app.command()(configuration.access_review)
+app.command()(configuration.system_description)
 app.add_typer(data.dead_letters, name="dead-letters")
 app.add_typer(reports, name="report")
 app.add_typer(keys, name="keys")
 app.add_typer(readers, name="readers")
+app.add_typer(retention, name="retention")
+app.add_typer(holds, name="holds")
 app.add_typer(anomalies.anomalies, name="anomalies")
 app.add_typer(operate.migrate, name="migrate")
 app.command()(operate.sql)

@@ -72,9 +72,8 @@ _RULES = (
         "error",
         True,
         "The disjoint token buckets are the hub's own arithmetic: report the event, and recompute after the fix",
-        sql="""
-            select ts, tenant, event_id, token_derivation from batch
-            where token_derivation = 'inclusive' and (
+        broken="""
+            token_derivation = 'inclusive' and (
                     input_fresh_tokens + coalesce(input_cache_read_tokens, 0) + coalesce(input_cache_write_tokens, 0)
                         is distinct from input_tokens
                     or output_visible_tokens + coalesce(output_reasoning_tokens, 0) is distinct from output_tokens)
@@ -82,6 +81,7 @@ _RULES = (
                     input_fresh_tokens is distinct from input_tokens
                     or output_visible_tokens is distinct from output_tokens)
         """,
+        shows=names("token_derivation"),
     ),
     Rule(
         "events",
@@ -89,13 +89,13 @@ _RULES = (
         "error",
         False,
         "Totals are stored as the producer sent them: tell its owner that its three counts disagree",
-        sql="""
-            select ts, tenant, event_id, input_tokens, output_tokens, total_tokens from batch
-            where total_tokens <> input_tokens + output_tokens
+        broken="""
+            total_tokens <> input_tokens + output_tokens
               and (token_derivation is distinct from 'exclusive'
                    or total_tokens <> input_tokens + output_tokens + coalesce(input_cache_read_tokens, 0)
                        + coalesce(input_cache_write_tokens, 0) + coalesce(output_reasoning_tokens, 0))
         """,
+        shows=names("input_tokens output_tokens total_tokens"),
     ),
     Rule(
         "events",
@@ -104,9 +104,8 @@ _RULES = (
         False,
         "The producer sends cache or reasoning tokens without saying whether its totals include them, or more of them "
         "than the total: have it send token_derivation; until then these tokens are priced as unknown",
-        sql="""
-            select ts, tenant, event_id from batch
-            where token_derivation = 'unknown' and (input_cache_read_tokens is not null
+        broken="""
+            token_derivation = 'unknown' and (input_cache_read_tokens is not null
                 or input_cache_write_tokens is not null or output_reasoning_tokens is not null)
         """,
     ),
@@ -116,9 +115,10 @@ _RULES = (
         "error",
         False,
         "An event dated after its arrival by more than five minutes: check the producer's clock and this one",
-        sql="""
-            select ts, tenant, event_id, received_at from batch where ts > received_at + interval '5 minutes'
+        broken="""
+            ts > received_at + interval '5 minutes'
         """,
+        shows=names("received_at"),
     ),
     Rule(
         "events",
@@ -167,4 +167,10 @@ _RULES = (
     ),
 )
 
-EVENTS = Asset("events", "ts", (*_REQUIRED, *_TOKENS, *_COUNTS, *_RATES, "cost_usd", "token_derivation"), _RULES)
+EVENTS = Asset(
+    "events",
+    "ts",
+    (*_REQUIRED, *_TOKENS, *_COUNTS, *_RATES, "cost_usd", "token_derivation"),
+    _RULES,
+    keys=names("ts tenant event_id"),
+)

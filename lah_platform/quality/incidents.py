@@ -129,4 +129,5 @@ INCIDENTS = Asset(
             ),
         ),
     ),
+    keys=names("incident_id tenant"),
 )

@@ -1,6 +1,6 @@
 """What the ledger promises: nothing received is lost, nothing is counted twice, and every sum agrees."""
 
-from lah_platform.quality.rules import Asset, Rule, at_least
+from lah_platform.quality.rules import Asset, Rule, at_least, names
 from lah_platform.rollups.windows import window
 
 __all__ = ["LEDGER"]
@@ -12,10 +12,10 @@ _RULES = (
         "error",
         True,
         "received must be stored + duplicate + dead_lettered: stop landing and report these minutes",
-        sql="""
-            select topic, partition, minute, tenant, received, stored, duplicate, dead_lettered from batch
-            where received <> stored + duplicate + dead_lettered
+        broken="""
+            received <> stored + duplicate + dead_lettered
         """,
+        shows=names("received stored duplicate dead_lettered"),
     ),
     Rule(
         "ledger",
@@ -147,5 +147,6 @@ LEDGER = Asset(
     "minute",
     ("topic", "partition", "minute", "tenant", "received", "stored", "duplicate", "dead_lettered"),
     _RULES,
+    keys=names("topic partition minute tenant"),
     grain=window("1m"),
 )

@@ -145,10 +145,10 @@ def _rules(of: Window) -> tuple[Rule, ...]:
             "error",
             True,
             "A mean outside [min, max] or a negative spread is wrong arithmetic: report the buckets",
-            sql="""
-                select bucket_start, series_id, metric, mean, m2, min, max from batch
-                where not (mean between min and max) or not (m2 between 0 and 1.7e308)
-            """,
+            broken="""
+            not (mean between min and max) or not (m2 between 0 and 1.7e308)
+        """,
+            shows=names("mean m2 min max"),
         ),
         Rule(
             of.table,
@@ -156,9 +156,9 @@ def _rules(of: Window) -> tuple[Rule, ...]:
             "error",
             True,
             "Money and counts have sum_exact, floats have sum, never both: recompute these buckets",
-            sql="""
-                select bucket_start, series_id, metric from batch where num_nonnulls(sum, sum_exact) <> 1
-            """,
+            broken="""
+            num_nonnulls(sum, sum_exact) <> 1
+        """,
         ),
         Rule(
             of.table,
@@ -166,16 +166,25 @@ def _rules(of: Window) -> tuple[Rule, ...]:
             "error",
             True,
             "Percentiles of these buckets are wrong: recompute the days named with `lah backfill rollups`",
-            sql="""
-                select bucket_start, series_id, metric, count, hist_counts from batch
-                where cardinality(hist_keys) <> cardinality(hist_counts)
+            broken="""
+            cardinality(hist_keys) <> cardinality(hist_counts)
                    or count <> (select coalesce(sum(n), 0) from unnest(hist_counts) n)
-            """,
+        """,
+            shows=names("count hist_counts"),
         ),
         *_source_rules(of),
     )
 
 
 ROLLUPS: tuple[Asset, ...] = tuple(
-    Asset(window.table, "bucket_start", _COLUMNS, _rules(window), grain=window) for window in WINDOWS
+    Asset(
+        window.table,
+        "bucket_start",
+        _COLUMNS,
+        _rules(window),
+        keys=names("bucket_start series_id metric"),
+        grain=window,
+        tenant_by="series_id",
+    )
+    for window in WINDOWS
 )

@@ -39,11 +39,15 @@ class Expectation:
 class Rule:
     """One promise about an asset's rows, checked as a whole.
 
-    Either `expectations` (all must hold; failing values are added up) or `sql`: a query that returns the failing rows,
-    with columns that let an operator find them. `sql` reads the asset's rows of the period as `batch`; in its text
-    {period_from} and {period_to} stand for the period's ends as literals of the asset's time type.
+    One of three, by what it costs. `expectations` (all must hold) and `broken` (a condition on one row that is true of
+    a failing one, `shows` being the columns that tell why) are judged together, in one pass over the asset's rows.
+    `sql` is a query of its own that returns the failing rows, with columns that let an operator find them. It reads
+    the asset's rows of the period as `batch`, once; in its text {period_from} and {period_to} stand for the period's
+    ends as literals of the asset's time type, and {one_in} for the sampling of ids (1: every id; `suites`).
     `severity` is how loudly to say it; `is_blocking` stops what is downstream, because it would serve a wrong number.
-    `advice` tells an operator what to do next.
+    `advice` tells an operator what to do next. `is_of_tenants`: each failing row belongs to a tenant, by its column
+    tenant or series_id; else the verdict is about all of them. `is_by_arrival`: it asks for what arrived in the
+    period, whatever day that is about.
     """
 
     asset: str
@@ -53,26 +57,33 @@ class Rule:
     advice: str
     expectations: tuple[Expectation, ...] = ()
     sql: str = ""
+    broken: str = ""
+    shows: tuple[str, ...] = ()
+    is_of_tenants: bool = True
+    is_by_arrival: bool = False
 
     def __post_init__(self) -> None:
-        if bool(self.expectations) == bool(self.sql):
-            raise ValueError(f"rule {self.asset}.{self.name} needs either expectations or sql")
+        if (bool(self.expectations), bool(self.sql), bool(self.broken)).count(True) != 1:
+            raise ValueError(f"rule {self.asset}.{self.name} needs expectations, sql or broken, and one of them only")
 
 
 @dataclass(frozen=True)
 class Asset:
-    """A table with its rules. `columns` are what the rules read.
+    """A table with its rules. `columns` are what the rules read, `keys` those that identify a row.
 
-    A row belongs to a period when `time_column` lies in [from, to). `grain` widens the period to whole buckets, so
-    that a bucket is never compared with a part of its events (None: taken as given); `is_dated`: a date column.
+    `tenant_by` is the column that says whose a row is: tenant, or series_id. A row belongs to a period when
+    `time_column` lies in [from, to). `grain` widens the period to whole buckets, so that a bucket is never compared
+    with a part of its events (None: taken as given); `is_dated`: a date column.
     """
 
     name: str
     time_column: str
     columns: tuple[str, ...]
     rules: tuple[Rule, ...]
+    keys: tuple[str, ...]
     grain: Window | None = None
     is_dated: bool = False
+    tenant_by: Literal["tenant", "series_id"] = "tenant"
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -53,11 +53,11 @@ COST_DAILY = Asset(
             "error",
             True,
             "Input must be fresh + cache read + cache write + unknown: recompute the day, report it if it comes back",
-            sql="""
-                select day, tenant, model, environment, service, team, input_tokens from batch
-                where input_tokens <> input_fresh_tokens + input_cache_read_tokens + input_cache_write_tokens
+            broken="""
+            input_tokens <> input_fresh_tokens + input_cache_read_tokens + input_cache_write_tokens
                     + input_unknown_tokens
-            """,
+        """,
+            shows=names("input_tokens"),
         ),
         Rule(
             "cost_daily",
@@ -65,10 +65,10 @@ COST_DAILY = Asset(
             "error",
             True,
             "priced_usd must be null exactly when none of the requests could be priced: recompute the day",
-            sql="""
-                select day, tenant, model, environment, service, team, requests, unpriced_requests from batch
-                where unpriced_requests > requests or (priced_usd is null) <> (unpriced_requests = requests)
-            """,
+            broken="""
+            unpriced_requests > requests or (priced_usd is null) <> (unpriced_requests = requests)
+        """,
+            shows=names("requests unpriced_requests"),
         ),
         Rule(
             "cost_daily",
@@ -102,6 +102,7 @@ COST_DAILY = Asset(
             """,
         ),
     ),
+    keys=names("day tenant model environment service team"),
     grain=window("1d"),
     is_dated=True,
 )
@@ -144,15 +145,16 @@ ANOMALIES = Asset(
             "error",
             False,
             "Impact changes at 0.2, 0.4, 0.6 and 0.8: these rows alarm the wrong people; detect the period again",
-            sql="""
-                select anomaly_id, score, impact from batch
-                where score between 0 and 1 and impact <> case
+            broken="""
+            score between 0 and 1 and impact <> case
                     when score >= 0.8 then 'critical' when score >= 0.6 then 'high' when score >= 0.4 then 'medium'
                     when score >= 0.2 then 'low' else 'negligible' end
-            """,
+        """,
+            shows=names("score impact"),
         ),
         _series_exist("anomalies", "b.anomaly_id"),
     ),
+    keys=names("anomaly_id tenant"),
 )
 
 FORECASTS = Asset(
@@ -184,10 +186,10 @@ FORECASTS = Asset(
             "error",
             False,
             "A level lies between 0 and 1 and an error is not negative: run the forecast again, report it if it stays",
-            sql="""
-                select series_id, metric, window_name, method, target_start, level, backtest_wape from batch
-                where not (level > 0 and level < 1) or backtest_wape < 0
-            """,
+            broken="""
+            not (level > 0 and level < 1) or backtest_wape < 0
+        """,
+            shows=names("level backtest_wape"),
         ),
         Rule(
             "forecasts",
@@ -199,6 +201,7 @@ FORECASTS = Asset(
         ),
         _series_exist("forecasts", "b.metric, b.window_name, b.method, b.target_start"),
     ),
+    keys=names("tenant series_id metric window_name method target_start"),
 )
 
 CORRELATIONS = Asset(
@@ -260,12 +263,13 @@ CORRELATIONS = Asset(
         ),
         COSTS_ADD_UP,
     ),
+    keys=names("correlation_id tenant"),
 )
 
 REPORTS = Asset(
     "reports",
     "generated_at",
-    ("report_id", "name", "tenant", "period_from", "period_to", "generated_at", "content", "html", "sha256"),
+    ("report_id", "name", "tenant", "period_from", "period_to", "generated_at", "content", "sha256"),
     (
         Rule(
             "reports",
@@ -274,9 +278,9 @@ REPORTS = Asset(
             True,
             "The stored document is not the one that was generated: restore it from a backup; see audit_log for who",
             sql="""
-                select report_id, name, tenant, sha256 from batch
-                where encode(sha256(convert_to(html, 'UTF8')), 'hex') <> sha256
-            """,
+            select b.report_id, b.tenant, b.name, b.sha256 from batch b
+            where b.sha256 not in (select d.sha256 from report_documents d where d.report_id = b.report_id)
+        """,
         ),
         Rule(
             "reports",
@@ -284,12 +288,13 @@ REPORTS = Asset(
             "error",
             True,
             "A report would be served under another name, tenant or period than its own: generate it again",
-            sql="""
-                select report_id, name, tenant, period_from, period_to from batch
-                where (content ->> 'name', content ->> 'tenant', content -> 'period' ->> 'from',
-                       content -> 'period' ->> 'to')
+            broken="""
+            (coalesce(content -> 'framework' ->> 'id', content ->> 'name'),
+             coalesce(content -> 'scope' ->> 'tenant', content ->> 'tenant'),
+             content -> 'period' ->> 'from', content -> 'period' ->> 'to')
                     is distinct from (name, tenant, period_from::text, period_to::text)
-            """,
+        """,
+            shows=names("name period_from period_to"),
         ),
         Rule(
             "reports",
@@ -297,9 +302,11 @@ REPORTS = Asset(
             "error",
             False,
             "A report covers at least one day, [from, to): generate it again for the period that was meant",
-            sql="""
-                select report_id, name, period_from, period_to from batch where period_from >= period_to
-            """,
+            broken="""
+            period_from >= period_to
+        """,
+            shows=names("name period_from period_to"),
         ),
     ),
+    keys=names("report_id tenant"),
 )

@@ -158,7 +158,7 @@ class Aggregates:
                 "bucket_start": pl.Series(self.starts_us).cast(TIME),
                 "count": self.counts,
                 "sum": pl.Series(self.sums, nan_to_null=True),
-                "sum_exact": self._exact_column(),
+                "sum_exact": self.exact_column(),
                 "min": self.low,
                 "max": self.high,
                 "mean": self.means,
@@ -169,7 +169,8 @@ class Aggregates:
             schema=AGGREGATE_SCHEMA,
         ).sort("series_id", "metric", "bucket_start")
 
-    def _exact_column(self) -> pl.Series:
+    def exact_column(self) -> pl.Series:
+        """The exact sums as EXACT, null for float metrics."""
         column = pl.Series([None], dtype=EXACT).new_from_index(0, len(self))
         for exactness, units in (("integer", UNITS_PER_ONE), ("decimal", 1)):
             if len(rows := np.flatnonzero(self.is_(exactness))):

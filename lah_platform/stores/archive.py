@@ -97,6 +97,10 @@ def archive_day(
                 file, replaced, repeats = _Snapshot(connection, folder, day, now).archive()
         finally:
             connection.isolation_level = None
+        if replaced:  # a snapshot cannot see the audit log's newest row, so this has a transaction of its own
+            numbers = [old.number for old in replaced]
+            details = {"day": f"{day}", "replaced": numbers, "by": file.number if file else None}
+            record(connection, _ACTOR, "rewrite", "table", "archive_files", "*", details)
         for old in replaced:
             files.remove(folder / old.path)
         if repeats:
@@ -136,8 +140,6 @@ class _Snapshot:
         file = self._write(_NOT_REPEATED, self._summary(_NOT_REPEATED))
         numbers = [old.number for old in self._kept]
         self._connection.execute(_Q["forget_files"], {"day": self._day, "numbers": numbers})
-        details = {"day": f"{self._day}", "replaced": numbers, "by": file.number if file else None}
-        record(self._connection, _ACTOR, "rewrite", "table", "archive_files", "*", details)
         _log.warning("the files %s of %s were no longer what PostgreSQL holds: written anew", numbers, self._day)
         return file
 

@@ -32,6 +32,7 @@ __all__ = [
     "file_path",
     "known_keys",
     "numbers_on_disk",
+    "put_in_place",
     "read_rows",
     "remove",
     "sha256_of",
@@ -117,10 +118,10 @@ def write_file(path: Path, rows: Iterable[Buffer], columns: Mapping[str, str]) -
     with pq.ParquetWriter(partial, schema, compression="zstd", sorting_columns=order) as writer:
         for lines in _slices(rows):
             writer.write_table(_table(lines, schema))
-    _put_in_place(partial, path)
+    put_in_place(partial, path)
 
 
-def _put_in_place(partial: Path, path: Path) -> None:
+def put_in_place(partial: Path, path: Path) -> None:
     """Rename a written file to its name once its bytes are on disk, and have the name on disk too."""
     _to_disk(partial)
     partial.replace(path)
@@ -132,7 +133,7 @@ def write_manifest(folder: Path, file: ArchiveFile) -> None:
     path = (folder / file.path).with_suffix(".json")
     partial = path.with_name(path.name + _PARTIAL)
     partial.write_text(file.manifest(), encoding="utf-8")
-    _put_in_place(partial, path)
+    put_in_place(partial, path)
 
 
 def clear_leftovers(folder: Path, day: date) -> None:

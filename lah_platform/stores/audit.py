@@ -24,10 +24,12 @@ def record(
     tenant: str,
     details: Mapping[str, Any],
 ) -> int:
-    """Add one row and return its audit_id; the database gives the time (UTC).
+    """Add one row and return its position; the database gives place, time (UTC) and hashes.
 
-    Call it inside the transaction that makes the change, so that neither exists without the other. `tenant` is whose
-    data is concerned, "*" when it is everyone's; `details` must be JSON-serialisable.
+    Call it inside the transaction that makes the change, so that neither exists without the other, and last in it:
+    until that transaction ends nobody else can record. `tenant` is whose data is concerned, "*" when it is everyone's;
+    `details` must be JSON-serialisable and name no person (subject_id stands for one). Raises psycopg's RaiseException
+    in a transaction that is not read committed: it could not see the row before.
     """
     row = connection.execute(
         queries("audit")["record"],

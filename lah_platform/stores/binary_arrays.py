@@ -155,23 +155,25 @@ def array_cursor(connection: Connection) -> psycopg.Cursor[tuple[Any, ...]]:
 
 def sent_integers(sent: bytes, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """All elements of integer[] values, none empty or with nulls, whose `array_send`s stand one behind another."""
-    return _elements(sent, sizes, 1)[:, 0]
+    words, places = _elements(sent, sizes, 1)
+    return words.take(places).astype(np.int64)
 
 
 def sent_bigints(sent: bytes, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The same of bigint[] values."""
-    words = _elements(sent, sizes, 2)
-    return (words[:, 0] << 32) | (words[:, 1] & 0xFFFFFFFF)
+    words, places = _elements(sent, sizes, 2)
+    low = words.view(">u4").take(places + 1).astype(np.int64)
+    return (words.take(places).astype(np.int64) << 32) | low
 
 
-def _elements(sent: bytes, sizes: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.int64]:
-    """Shape (elements, width): the 4-byte words of each element."""
-    words = np.frombuffer(sent, ">i4").astype(np.int64)
+def _elements(sent: bytes, sizes: npt.NDArray[np.int64], width: int) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """The 4-byte words of what was sent, and where those of each element begin; an element has `width` of them."""
+    words = np.frombuffer(sent, ">i4")
     header = _HEADER.itemsize // 4
-    before = np.cumsum(sizes) - sizes
-    arrays = np.repeat(np.arange(1, len(sizes) + 1), sizes)
-    places = header * arrays + (1 + width) * np.arange(len(arrays)) + 1
-    if len(words) != header * len(sizes) + (1 + width) * (before[-1] + sizes[-1] if len(sizes) else 0):
+    ends = np.cumsum(sizes)
+    count = int(ends[-1]) if len(sizes) else 0
+    if len(words) != header * len(sizes) + (1 + width) * count:
         raise ValueError("the arrays hold other numbers of elements than was said")
-    found: npt.NDArray[np.int64] = words[places[:, None] + np.arange(width)]
-    return found
+    places = np.arange(1, (1 + width) * count + 1, 1 + width)
+    places += np.repeat(np.arange(header, header * len(sizes) + 1, header), sizes)
+    return words, places

@@ -5,17 +5,20 @@ Belongs here: what is applied and what is missing. The schema itself is SQL, in 
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from lah_platform.errors import SchemaError
 from lah_platform.settings import SQL_ROOT
+from lah_platform.stores.audit import record
 from lah_platform.stores.postgres import Connection
 
 __all__ = ["Migration", "MigrationStatus", "has_timescaledb", "migrate", "schema_snapshot", "status"]
 
 _FILE = re.compile(r"^(\d{4})_([a-z0-9_]+)\.sql$")
+_CHAINING = "audit_chain"  # the migration that made the audit log's chain
 _LOCK = "select pg_advisory_lock(hashtextextended('lah.migrations', 0))"
 _UNLOCK = "select pg_advisory_unlock(hashtextextended('lah.migrations', 0))"
 _BOOKKEEPING = """
@@ -110,15 +113,27 @@ def migrate(connection: Connection, folder: Path = SQL_ROOT / "migrations") -> l
                 )
         missing = [migration for version, migration in sorted(known.items()) if version not in applied]
         for migration in missing:
+            before = _applied(connection)
             with connection.transaction():
                 connection.execute(migration.sql)
                 connection.execute(
                     "insert into lah.schema_migrations (version, name, sha256) values (%s, %s, %s)",
                     (migration.version, migration.name, migration.sha256),
                 )
+                _note(connection, migration, before=before)
         return missing
     finally:
         connection.execute(_UNLOCK)
+
+
+def _note(connection: Connection, migration: Migration, before: Mapping[int, tuple[str, str, datetime]]) -> None:
+    """Say it in the audit log, from the migration on that made its chain, which also says what came before it."""
+    if connection.execute("select to_regclass('lah.audit_chain')").fetchone() == (None,):
+        return
+    details: dict[str, object] = {"sha256": migration.sha256}
+    if migration.name == _CHAINING:
+        details["before"] = {f"{version:04d}_{name}": sha256 for version, (name, sha256, _) in sorted(before.items())}
+    record(connection, "migrate", "apply", "schema", f"{migration.version:04d}_{migration.name}", "*", details)
 
 
 def schema_snapshot(connection: Connection) -> str:

@@ -1,6 +1,5 @@
-"""What is made ahead and what is dropped when it is old."""
+"""What is made ahead, and what leaves PostgreSQL for the archive; what leaves for good is in `retention_run`."""
 
-import shutil
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -17,8 +16,6 @@ from lah_platform.stores.queries import queries
 __all__ = [
     "drop_archived_day",
     "drop_archived_days",
-    "drop_old_events",
-    "expire_archive",
     "make_partitions_ahead",
     "prune_dagster_checks",
     "prune_dagster_events",
@@ -38,18 +35,6 @@ def make_partitions_ahead(connection: Connection, today: date) -> int:
     for ahead in range(_DAYS_AHEAD + 1):
         connection.execute(_Q["ensure_partition"], {"day": today + timedelta(days=ahead)})
     return _DAYS_AHEAD
-
-
-def drop_old_events(connection: Connection, before: date) -> list[str]:
-    """Drop whole days of events before the UTC day `before`, with a line in the audit log; returns what was dropped.
-
-    Takes an ACCESS EXCLUSIVE lock on each dropped day only for the moment of its drop.
-    """
-    with connection.transaction():
-        dropped = [name for (name,) in connection.execute(_Q["drop_partitions"], {"before": before})]
-        if dropped:
-            record(connection, _ACTOR, "retention", "table", "events", "*", {"before": f"{before}", "dropped": dropped})
-    return dropped
 
 
 def drop_archived_days(connection: Connection, folder: Path, before: date) -> Mapping[date, str]:
@@ -99,19 +84,6 @@ def drop_archived_day(
                 details = {"day": f"{day}", "rows": stored.rows, "files": [file.path for file in files]}
                 record(connection, _ACTOR, "drop archived day", "table", "events", "*", details)
     return None
-
-
-def expire_archive(connection: Connection, folder: Path, before: date) -> int:
-    """Remove the archive's days before the UTC day `before`, with a line in the audit log; returns how many files."""
-    with connection.transaction():
-        expired = [path for (path,) in connection.execute(_ARCHIVE["expire_files"], {"before": before})]
-        if expired:
-            details = {"before": f"{before}", "files": sorted(expired)}
-            record(connection, _ACTOR, "retention", "archive", "events", "*", details)
-    for days_folder in folder.glob("events/day=*"):
-        if days_folder.name < f"day={before}":
-            shutil.rmtree(days_folder)
-    return len(expired)
 
 
 def prune_dagster_events(connection: Connection, before: datetime) -> int:

@@ -82,7 +82,7 @@ def groups_of(
         high=high,
         means=means,
         m2=m2,
-        hist_keys=hist_keys.astype(np.int64),
+        hist_keys=hist_keys.astype(np.int64, copy=False),
         hist_counts=hist_counts,
         offsets=np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]),
     )

@@ -94,13 +94,15 @@ def measured(query: Query, rows: StoredRows) -> pl.DataFrame:
     """The fields of rows that `merged` made: group, bucket_start (µs), the fields, is_filled, revision, computed_at."""
     order = np.lexsort((rows.aggregates.starts_us, rows.aggregates.series_ids))
     aggregates = rows.aggregates.take(order)
-    return aggregates.frame().select(
-        pl.Series("group", aggregates.series_ids, pl.Int64),
-        pl.Series("bucket_start", aggregates.starts_us, pl.Int64),
-        *(_column(each, query, aggregates) for each in query.fields),
-        is_filled=pl.lit(value=False),
-        revision=pl.Series(rows.revisions[order], dtype=pl.Int64),
-        computed_at=pl.Series(rows.computed_us[order], dtype=pl.Int64).cast(TIME),
+    return pl.DataFrame(
+        {
+            "group": pl.Series(aggregates.series_ids, dtype=pl.Int64),
+            "bucket_start": pl.Series(aggregates.starts_us, dtype=pl.Int64),
+            **{each.name: _column(each, query, aggregates) for each in query.fields},
+            "is_filled": np.zeros(len(order), np.bool_),
+            "revision": pl.Series(rows.revisions[order], dtype=pl.Int64),
+            "computed_at": pl.Series(rows.computed_us[order], dtype=pl.Int64).cast(TIME),
+        }
     )
 
 
@@ -112,7 +114,7 @@ def answer(query: Query, frames: Sequence[pl.DataFrame], groups: Groups, final_b
     none (a stddev of one value). Of a bucket that begins before or ends after the range only what lies in the range is
     counted, and rates are per second of that. `final_before_us`: the watermark. QueryError when a fill makes too many.
     """
-    frame = filled(pl.concat([measured(query, StoredRows.concat([])), *frames]), query)
+    frame = filled(pl.concat(frames or [measured(query, StoredRows.concat([]))]), query)
     starts_us = frame.get_column("bucket_start").to_numpy()
     ends_us = query.bucket.ends_us(starts_us)
     is_final = np.minimum(ends_us, query.to_us) <= (-1 if final_before_us is None else final_before_us)
@@ -136,11 +138,14 @@ def complete(query: Query, pieces: Iterable[tuple[StoredRows, int]], groups: Gro
     """
     waiting = StoredRows.concat([])
     for rows, until_us in pieces:
-        waiting = _together([waiting, merged(rows, groups, query.bucket)], query)
+        found = merged(rows, groups, query.bucket)
+        waiting = _together([waiting, found], query) if len(waiting.aggregates) else found
         is_done = waiting.aggregates.starts_us < query.bucket.floor_us(np.array([until_us]))
-        yield measured(query, waiting.take(np.flatnonzero(is_done)))
+        if is_done.any():
+            yield measured(query, waiting.take(np.flatnonzero(is_done)))
         waiting = waiting.take(np.flatnonzero(~is_done))
-    yield measured(query, waiting)
+    if len(waiting.aggregates):
+        yield measured(query, waiting)
 
 
 def _together(parts: Sequence[StoredRows], query: Query) -> StoredRows:
@@ -157,20 +162,24 @@ def _seconds(query: Query, starts_us: npt.NDArray[np.int64]) -> npt.NDArray[np.f
     return seconds
 
 
-def _column(field: Field, query: Query, aggregates: Aggregates) -> pl.Expr | pl.Series:
-    """The field from the columns of AGGREGATE_SCHEMA, or ready."""
-    seconds = pl.Series(_seconds(query, aggregates.starts_us), dtype=pl.Float64)
+def _column(field: Field, query: Query, aggregates: Aggregates) -> pl.Series:
     match field.function:
-        case "sum":
-            found = pl.col("sum_exact" if query.metric.is_exact else "sum")
-        case "sum_rate":
-            found = pl.coalesce(pl.col("sum_exact").cast(pl.Float64), "sum") / seconds
-        case "count_rate":
-            found = pl.col("count") / seconds
-        case "stddev":
-            found = pl.when(pl.col("count") > 1).then(pl.col("m2").sqrt() / (pl.col("count") - 1).sqrt())
+        case "count":
+            return pl.Series(aggregates.counts, dtype=pl.Int64)
+        case "sum" if query.metric.is_exact:
+            return aggregates.exact_column()
         case "quantile":
-            return pl.Series(field.name, aggregates.quantiles(field.q), pl.Float64, nan_to_null=True)
+            found = aggregates.quantiles(field.q)
+        case "sum_rate" if query.metric.is_exact:
+            found = aggregates.exact_column().cast(pl.Float64).to_numpy() / _seconds(query, aggregates.starts_us)
+        case "sum_rate":
+            found = aggregates.sums / _seconds(query, aggregates.starts_us)
+        case "count_rate":
+            found = aggregates.counts / _seconds(query, aggregates.starts_us)
+        case "stddev":
+            found = np.sqrt(aggregates.m2) / np.sqrt(np.where(aggregates.counts > 1, aggregates.counts - 1, np.nan))
         case name:
-            found = pl.col(name)
-    return found.alias(field.name)
+            found = {"sum": aggregates.sums, "min": aggregates.low, "max": aggregates.high, "mean": aggregates.means}[
+                name
+            ]
+    return pl.Series(found, dtype=pl.Float64, nan_to_null=True)

@@ -18,9 +18,9 @@ create function lah_count_corrections() returns trigger language plpgsql
     set search_path = lah, pg_temp as $$
 begin
     insert into corrections as c (tenant, corrections, corrected_at)
-    select distinct tenant, 1, clock_timestamp() from noted
+    select tenant, 1, clock_timestamp() from noted
     where change = 'corrected' or kind = 'recomputed'
-    order by tenant
+    group by tenant order by tenant
     on conflict (tenant) do update set corrections = c.corrections + 1, corrected_at = excluded.corrected_at;
     return null;
 end

@@ -133,6 +133,27 @@ select drop_event_day(%(day)s)
 -- From here on its files are all there is.
 update archive_files set dropped_at = clock_timestamp() where day = %(day)s and dropped_at is null
 
--- name: expire_files
--- Files past their retention.
-delete from archive_files where day < %(before)s returning path
+-- name: note_file_dropped
+-- A file that stands for one whose rows PostgreSQL had no more.
+update archive_files set dropped_at = clock_timestamp() where day = %(day)s and number = %(number)s
+
+-- name: carry_arrivals
+-- The arrivals of a file that was written anew, less those of the rows that went.
+insert into archive_arrivals (day, number, topic, partition, minute, row_count)
+select a.day, %(new)s, a.topic, a.partition, a.minute, a.row_count - coalesce(g.row_count, 0)
+from archive_arrivals a
+left join unnest(%(topic)s::text[], %(partition)s::integer[], %(minute)s::timestamptz[], %(row_count)s::bigint[])
+    as g (topic, partition, minute, row_count) using (topic, partition, minute)
+where a.day = %(day)s and a.number = %(old)s and a.row_count > coalesce(g.row_count, 0)
+
+-- name: cold_file_days
+-- Days before one with rows in the archive alone.
+select distinct day from archive_files where day < %(before)s and dropped_at is not null order by day
+
+-- name: warm_file_days
+-- Days of [first, last] with files of rows that PostgreSQL holds.
+select distinct day from archive_files where day >= %(first)s and day <= %(last)s and dropped_at is null order by day
+
+-- name: file_days
+-- Days before one with any file.
+select distinct day from archive_files where day < %(before)s

@@ -4,14 +4,21 @@
 -- One computation of daily costs at a time: two at once would each insert the same day.
 select pg_advisory_xact_lock(hashtextextended('lah.costs', 0))
 
--- name: upsert_price
--- A price of the book; the same model and start replaces what was there.
+-- name: upsert_prices
+-- Prices of the book, as JSON; the same model and start replaces what was there.
 insert into prices (model, provider, valid_from, valid_to, input_usd_per_mtok, cache_read_usd_per_mtok, cache_write_usd_per_mtok, output_usd_per_mtok, source)
-values (%(model)s, %(provider)s, %(valid_from)s, coalesce(%(valid_to)s, 'infinity'::timestamptz), %(input_usd_per_mtok)s, %(cache_read_usd_per_mtok)s, %(cache_write_usd_per_mtok)s, %(output_usd_per_mtok)s, %(source)s)
+select model, provider, valid_from, coalesce(valid_to, 'infinity'), input_usd_per_mtok, cache_read_usd_per_mtok, cache_write_usd_per_mtok, output_usd_per_mtok, source
+from jsonb_to_recordset(%(rows)s::jsonb) as r (
+    model text, provider text, valid_from timestamptz, valid_to timestamptz, input_usd_per_mtok numeric,
+    cache_read_usd_per_mtok numeric, cache_write_usd_per_mtok numeric, output_usd_per_mtok numeric, source text)
 on conflict (model, valid_from) do update
 set provider = excluded.provider, valid_to = excluded.valid_to, input_usd_per_mtok = excluded.input_usd_per_mtok,
     cache_read_usd_per_mtok = excluded.cache_read_usd_per_mtok, cache_write_usd_per_mtok = excluded.cache_write_usd_per_mtok,
     output_usd_per_mtok = excluded.output_usd_per_mtok, source = excluded.source
+
+-- name: acting
+-- Who the transaction's changes of the price book are put down to in the audit log.
+select set_config('lah.actor', %(actor)s, true)
 
 -- name: prices
 -- The whole price book.

@@ -4,10 +4,6 @@
 -- Make one day's partition when it is missing.
 select ensure_event_partition(%(day)s)
 
--- name: drop_partitions
--- Drop whole days before a day.
-select drop_event_partitions(%(before)s)
-
 -- name: prune_dagster_events
 -- Events without a run (ticks' materializations and observations); the newest of each asset and kind stays.
 delete from dagster.event_logs e

@@ -39,9 +39,10 @@ select set_config('enable_indexscan', (%(may_use_index)s::boolean)::text, true)
 select ts from events where ts >= %(start)s and ts < %(end)s order by ts offset %(rows)s limit 1
 
 -- name: outlives_its_events
--- Whether a UTC day has rollups, and events no partition or chunk of it.
-select event_day_table(%(day)s) is null and exists (
-    select from rollup_1d where bucket_start = %(start)s and metric = 'events')
+-- Whether a UTC day has rollups of events that are kept no longer: it has no partition or chunk, or retention took some out.
+select (event_day_table(%(day)s) is null
+        or exists (select from retention_drops d where d.day = %(day)s and d.class = 'events' and d.rows_dropped > 0))
+   and exists (select from rollup_1d where bucket_start = %(start)s and metric = 'events')
 
 -- name: event_rows
 -- The measures of one range's events.

@@ -233,6 +233,16 @@ def _seed_report(connection: Connection, tenant: str, report_id: UUID) -> None:
 
 
 def _seed_common(connection: Connection) -> None:
+    for tenant in TENANTS:
+        connection.execute(
+            "insert into retention_rules (tenant, class, keep_days, set_by) values (%s, 'events', 300, 'test')",
+            [tenant],
+        )
+        connection.execute("insert into legal_holds (tenant, reason, placed_by) values (%s, 'case', 'test')", [tenant])
+    connection.execute(
+        "insert into retention_runs values (%s, %s, %s, 'test', '{\"kind\": \"retention\"}', 'x', 'x')",
+        [UUID(int=60), NOW, NOW],
+    )
     connection.execute(
         "insert into live_inbox (kind, change, tenant, object_ids)"
         " select 'anomaly', 'new', tenant, array_agg(anomaly_id) from anomalies group by tenant"

@@ -16,6 +16,8 @@ from api.examples import (
     BACKFILL_ID,
     EVENT_ID,
     EVENTS,
+    HOLD,
+    HOLD_ID,
     INCIDENT_ID,
     KEY,
     KEY_ID,
@@ -25,6 +27,8 @@ from api.examples import (
     REPORT_ID,
     REPORT_REQUEST_ID,
     ROTATION,
+    RULE,
+    RULE_ID,
     TIMESERIES,
 )
 from lah_platform.stores.keys import EVERY_TENANT, create_key, revoke_key
@@ -47,6 +51,8 @@ _IDS = {
     "{report_request_id}": REPORT_REQUEST_ID,
     "{key_id}": KEY_ID,
     "{maintenance_id}": str(MAINTENANCE_ID),
+    "{rule_id}": str(RULE_ID),
+    "{hold_id}": str(HOLD_ID),
 }
 _BODIES: dict[str, Any] = {
     "/api/v1/events": EVENTS["flat spelling"],
@@ -54,6 +60,8 @@ _BODIES: dict[str, Any] = {
     "/api/v1/backfills": BACKFILL["a month"],
     "/api/v1/reports": REPORT["a month"],
     "/api/v1/anomalies/maintenance": next(iter(MAINTENANCE.values())),
+    "/api/v1/retention/rules": next(iter(RULE.values())),
+    "/api/v1/retention/holds": next(iter(HOLD.values())),
     "/api/v1/timeseries/query": TIMESERIES["a gap-free chart"],
     "/api/v1/keys": next(iter(KEY.values())),
     "/api/v1/keys/{key_id}/rotate": next(iter(ROTATION.values())),
@@ -84,12 +92,20 @@ def _ask(api: Api, tenant: str | None, role: str, method: str, path: str) -> Any
 
 
 def _revive_examples(api: Api) -> None:
-    """The key and the maintenance window that the examples take away."""
+    """What the examples take away: the key, the maintenance window, the rule and the hold."""
     with connect(api.url) as connection:
         connection.execute(
             "insert into maintenance_windows (maintenance_id, tenant, starts_at, ends_at, reason, created_by)"
             " overriding system value values (%s, %s, '2026-01-01', '2026-01-02', '', 'x') on conflict do nothing",
             [MAINTENANCE_ID, TENANTS[0]],
+        )
+        connection.execute(
+            "insert into retention_rules (rule_id, tenant, class, keep_days, set_by)"
+            " overriding system value values (%s, %s, 'events', 300, 'x') on conflict do nothing",
+            [RULE_ID, TENANTS[0]],
+        )
+        connection.execute(
+            "update legal_holds set released_at = null, released_by = null where hold_id = %s", [HOLD_ID]
         )
         connection.execute("update api_keys set revoked_at = null, expires_at = null where key_id = %s", [KEY_ID])
 

@@ -20,7 +20,9 @@ def _status(api: Api, key: str, path: str = _ANY) -> int:
 
 def _audited(api: Api) -> list[tuple[str, str, str]]:
     with connect(api.url) as connection:
-        rows = connection.execute("select action, object_id, tenant from audit_log order by audit_id").fetchall()
+        rows = connection.execute(
+            "select action, object_id, tenant from audit_log where object_type = 'api_key' order by position"
+        ).fetchall()
     return [tuple(row) for row in rows if row[0] in ("create", "rotate", "revoke")]
 
 

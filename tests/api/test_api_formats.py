@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from api_support import Api
+from fastapi.responses import StreamingResponse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -88,7 +89,9 @@ def frames(draw: st.DrawFn) -> pl.DataFrame:
 
 
 async def _content(answer: Any) -> bytes:
-    return b"".join([part async for part in answer.body_iterator])
+    if isinstance(answer, StreamingResponse):
+        return b"".join([bytes(part) async for part in answer.body_iterator])
+    return bytes(answer.body)
 
 
 def _written(kind: Any, frame: pl.DataFrame) -> bytes:

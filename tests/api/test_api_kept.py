@@ -247,6 +247,6 @@ def test_a_revoked_key_gets_no_kept_answer_either(closed: Api) -> None:
 
 
 def test_kept_answers_count_towards_the_rate_limit(closed: Api) -> None:
-    limited = closed.services.settings.model_copy(update={"rate_limit": "3/minute"})
+    limited = closed.services.settings.model_copy(update={"rate_limit": "3/hour"})
     api = _keeping(closed, settings=limited)
     assert [_ask(api).status_code for _ in range(5)] == [200, 200, 429, 429, 429]

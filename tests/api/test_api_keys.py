@@ -15,7 +15,9 @@ SECRET = b"a secret of the tests, long enough"
 
 
 def _audited(connection: Connection) -> list[tuple[str, str, str, str]]:
-    return connection.execute("select actor, action, object_id, tenant from audit_log order by audit_id").fetchall()
+    return connection.execute(
+        "select actor, action, object_id, tenant from audit_log where object_type = 'api_key' order by position"
+    ).fetchall()
 
 
 def test_a_made_key_is_found_and_the_database_never_holds_it(connection: Connection) -> None:

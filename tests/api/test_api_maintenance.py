@@ -45,7 +45,7 @@ def test_a_window_is_taken_back_once_by_its_tenant_and_the_audit_log_keeps_it(ap
     asked = [api.client(each, "admin").delete(f"{_PATH}/{number}") for each in ("globex", "acme", "acme")]
     assert [answer.status_code for answer in asked] == [404, 204, 404]
     with connect(api.url) as connection:
-        told = connection.execute("select action from audit_log where object_type = 'maintenance' order by audit_id")
+        told = connection.execute("select action from audit_log where object_type = 'maintenance' order by position")
         assert [action for (action,) in told] == ["add", "remove"]
 
 

@@ -21,7 +21,7 @@ def _audited(api: Api, request: str) -> list[tuple[str, str, str]]:
     with connect(api.url) as connection:
         return connection.execute(
             "select actor, action, details ->> 'state' from audit_log where details ->> 'request' = %s"
-            " order by audit_id",
+            " order by position",
             [request],
         ).fetchall()
 

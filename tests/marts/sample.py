@@ -13,6 +13,7 @@ import polars as pl
 from lah_platform.rollups.aggregate import ROWS_SCHEMA, aggregate_minutes, merge, with_measures
 from lah_platform.rollups.windows import window
 from lah_platform.stores.postgres import Connection
+from tests.audit_rows import write_past
 
 FIRST = date(2026, 3, 1)
 LONG_AGO = datetime(2026, 4, 1, tzinfo=UTC)
@@ -193,8 +194,7 @@ def write(connection: Connection, sample: Sample) -> None:
     )
     check = {"asset": "events", "check_name": "c", "severity": "warn", "blocking": False, "advice": ""}
     _insert(connection, "checks", [check | row for row in sample.checks])
-    deed = {"actor": "a", "action": "b", "object_type": "c", "object_id": "d"}
-    _insert(connection, "audit_log", [deed | row for row in sample.audit_log])
+    write_past(connection, sample.audit_log)
 
 
 def _write_rollups(connection: Connection, sample: Sample) -> None:

@@ -15,11 +15,11 @@ from lah_platform.stores.frames import read_frame
 from lah_platform.stores.landing import PostgresLanding
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
-from lah_platform.stores.retention import drop_old_events
 from lah_platform.stores.rollups import pending, recompute_day, tick
 from tests.landing.messages import NOW, api_cost, message
 from tests.rollups.recount import assert_rollups_equal_recount
 from tests.rollups.test_rollup_store import land
+from tests.stores.archiving import drop_old_events
 
 _TODAY = NOW.date()
 

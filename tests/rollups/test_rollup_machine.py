@@ -30,12 +30,12 @@ from lah_platform.rollups.windows import WINDOWS
 from lah_platform.stack.landing_process import decode_now
 from lah_platform.stores.landing import PostgresLanding
 from lah_platform.stores.postgres import Connection, connect
-from lah_platform.stores.retention import drop_old_events
 from lah_platform.stores.rollups import pending, recompute_day, recompute_days, tick
 from tests.conftest import Server
 from tests.landing.messages import api_cost, message
 from tests.rollups.recount import EventRow, assert_rollups_equal_recount, event_rows
 from tests.rollups.wire import Break, Wire
+from tests.stores.archiving import drop_old_events
 
 EXAMPLES = int(os.environ.get("LAH_ROLLUP_EXAMPLES", "15"))
 STEPS = 14

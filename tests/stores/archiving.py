@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lah_platform.compliance.signing import Signer
 from lah_platform.landing.batch import prepare
 from lah_platform.landing.records import Outcome, Partition, Record
 from lah_platform.rollups.windows import WINDOWS
@@ -19,6 +20,9 @@ from lah_platform.stores.cold_events import cold_rows
 from lah_platform.stores.landing import PostgresLanding
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.retention import drop_archived_day
+from lah_platform.stores.retention_drop import Drop
+from lah_platform.stores.retention_rules import due_now
+from lah_platform.stores.retention_run import run_retention
 from lah_platform.stores.rollups import recompute_day, tick
 from tests.landing.messages import NOW, message
 from tests.rollups import naive
@@ -27,6 +31,25 @@ DAY = timedelta(days=1)
 TODAY = NOW.date()
 YESTERDAY = TODAY - DAY
 _PARTITION = Partition("t", "one", 0)
+
+
+SIGNER = Signer("bWFrZSBhIHNpZ25pbmcga2V5IG9mIDMyIGJ5dGVzISE=")
+
+
+def drop_old_events(connection: Connection, before: date, folder: Path | None = None) -> list[Drop]:
+    """What retention drops when all events before the UTC day `before` are due."""
+    today = datetime.now(UTC).date()
+    outcome = run_retention(
+        connection,
+        due_now(connection, today, most_days=(today - before).days),
+        now=datetime.now(UTC),
+        actor="maintenance",
+        signer=lambda: SIGNER,
+        archive_dir=folder,
+        recompute=lambda _day: None,
+    )
+    assert not outcome.not_done
+    return [drop for drop in outcome.drops if drop.rows_dropped]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ import json
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -18,9 +17,9 @@ from lah_platform.settings import PROJECT_ROOT
 from lah_platform.stores.archive import due_days
 from lah_platform.stores.cold_events import cold_rows, event_rows, refuse_cold_days
 from lah_platform.stores.postgres import Connection, connect
-from lah_platform.stores.retention import drop_archived_days, drop_old_events, expire_archive
+from lah_platform.stores.retention import drop_archived_days
 from tests.landing.messages import NOW, api_cost
-from tests.stores.archiving import DAY, TODAY, YESTERDAY, Hub, event
+from tests.stores.archiving import DAY, TODAY, YESTERDAY, Hub, drop_old_events, event
 
 _START = datetime.combine(YESTERDAY, datetime.min.time(), NOW.tzinfo)
 _TOKENS = {
@@ -341,10 +340,11 @@ def test_past_their_retention_files_go_with_a_line_in_the_audit_log(hub: Hub) ->
     hub.archive(TODAY - 2 * DAY)
     hub.archive(YESTERDAY)
     hub.drop(TODAY - 2 * DAY)
-    drop_old_events(hub.connection, YESTERDAY)
-    assert expire_archive(hub.connection, hub.folder, YESTERDAY) == 1
-    assert expire_archive(hub.connection, hub.folder, YESTERDAY) == 0
+    (hub.folder / f"events/day={TODAY - 3 * DAY}").mkdir()
+    assert [drop.store for drop in drop_old_events(hub.connection, YESTERDAY, hub.folder)] == ["archive"]
+    assert drop_old_events(hub.connection, YESTERDAY, hub.folder) == []
     assert [path.parent.name for path in hub.files()] == [f"day={YESTERDAY}"]
     assert hub.rows("select day from archive_files") == [(YESTERDAY,)]
-    audited: list[tuple[Any, ...]] = hub.rows("select details -> 'files' from audit_log where object_type = 'archive'")
-    assert audited == [([f"events/day={TODAY - 2 * DAY}/1.parquet"],)]
+    audited = hub.rows("select count(*)::int from audit_log where object_type = 'retention_run'")
+    assert audited == [(1,)]
+    assert sorted(path.name for path in (hub.folder / "events").iterdir()) == [f"day={YESTERDAY}"]

@@ -14,7 +14,6 @@ from lah_platform.stack.landing_process import decode_now
 from lah_platform.stores.landing import PostgresLanding
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.retention import (
-    drop_old_events,
     make_partitions_ahead,
     prune_dagster_checks,
     prune_dagster_events,
@@ -22,6 +21,7 @@ from lah_platform.stores.retention import (
 )
 from lah_platform.stores.rollups import recompute_day, tick
 from tests.landing.messages import NOW, message
+from tests.stores.archiving import drop_old_events
 from tests.stores.event_rows import add_event
 
 DAY = timedelta(days=1)
@@ -35,7 +35,7 @@ def _hours_of_events(connection: Connection) -> list[datetime]:
 
 
 def _retention_audited(connection: Connection) -> list[dict[str, Any]]:
-    rows = connection.execute("select details from audit_log where action = 'retention' order by audit_id")
+    rows = connection.execute("select details from audit_log where action = 'retention' order by position")
     return [details for (details,) in rows]
 
 
@@ -53,7 +53,8 @@ def test_what_was_dropped_is_in_the_audit_log_and_dropping_nothing_is_not(connec
     dropped = drop_old_events(connection, TODAY)
     assert len(dropped) == 1
     assert drop_old_events(connection, TODAY) == []
-    assert _retention_audited(connection) == [{"before": "2026-03-04", "dropped": dropped}]
+    ((run_id,),) = connection.execute("select run_id::text from retention_runs").fetchall()
+    assert _retention_audited(connection) == [{"run_id": run_id, "rows_dropped": 1}]
 
 
 def test_an_event_of_a_day_that_was_dropped_can_land_again(connection: Connection) -> None:

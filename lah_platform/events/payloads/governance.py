@@ -1,10 +1,11 @@
 """Governance payloads. Field names are fixed by the catalog."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
-from lah_platform.events.payloads.quantities import Number
+from lah_platform.events.payloads.quantities import Address, FreeText, Number, PersonId
 
 
 class Governance(msgspec.Struct, tag_field="governance_type", frozen=True, kw_only=True, gc=False):
@@ -14,29 +15,29 @@ class Governance(msgspec.Struct, tag_field="governance_type", frozen=True, kw_on
 class PolicyViolation(Governance, tag="policy_violation", frozen=True, kw_only=True):
     policy_id: str
     policy_name: str
-    violation_description: str
+    violation_description: FreeText
     violated_rules: list[str]
     resource_id: str
-    user_id: str | None = None
+    user_id: PersonId | None = None
     severity: Literal["low", "medium", "high", "critical"]
     auto_remediated: bool
 
 
 class AuditTrail(Governance, tag="audit_trail", frozen=True, kw_only=True):
     action: str
-    actor: str
+    actor: PersonId
     resource_type: str
     resource_id: str
-    changes: dict[str, Any]
-    ip_address: str | None = None
-    user_agent: str | None = None
+    changes: Annotated[dict[str, Any], Meta(extra_json_schema={"x-personal": "text"})]
+    ip_address: Address | None = None
+    user_agent: Address | None = None
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     control_id: str
     status: Literal["pass", "fail", "not_applicable", "manual"]
-    description: str
-    evidence: str | None = None
+    description: FreeText
+    evidence: FreeText | None = None
 
 
 class ComplianceCheck(Governance, tag="compliance_check", frozen=True, kw_only=True):

@@ -41,4 +41,13 @@ Money = Annotated[
 Name = Annotated[str, Meta(max_length=MAX_NAME_BYTES)]
 """A value that becomes a series dimension."""
 
+PersonId = Annotated[str, Meta(extra_json_schema={"x-personal": "identifier"})]
+"""Names one person. What `x-personal` means for storage is in `lah_platform/privacy/fields.py`."""
+
+Address = Annotated[str, Meta(extra_json_schema={"x-personal": "address"})]
+"""Leads to one person's device or connection."""
+
+FreeText = Annotated[str, Meta(extra_json_schema={"x-personal": "text"})]
+"""Written freely, so that it may name anybody."""
+
 NonEmptyName = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_BYTES)]

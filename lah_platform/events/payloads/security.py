@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from lah_platform.events.payloads.quantities import CvssScore
+from lah_platform.events.payloads.quantities import Address, CvssScore, FreeText, PersonId
 
 
 class Security(msgspec.Struct, tag_field="security_type", frozen=True, kw_only=True, gc=False):
@@ -29,11 +29,11 @@ class Threat(Security, tag="threat", frozen=True, kw_only=True):
     threat_id: str
     threat_type: ThreatType | OtherThreat
     threat_level: Literal["low", "medium", "high", "critical"]
-    source_ip: str | None = None
+    source_ip: Address | None = None
     target_resource: str
-    attack_vector: str
+    attack_vector: FreeText
     mitigation_status: Literal["detected", "blocked", "mitigated", "investigating", "resolved"]
-    indicators_of_compromise: list[str]
+    indicators_of_compromise: list[FreeText]
 
 
 class Vulnerability(Security, tag="vulnerability", frozen=True, kw_only=True):
@@ -41,7 +41,7 @@ class Vulnerability(Security, tag="vulnerability", frozen=True, kw_only=True):
     cve_id: str | None = None
     severity_score: CvssScore
     affected_component: str
-    description: str
+    description: FreeText
     remediation_status: Literal["identified", "patch_available", "patching", "patched", "accepted"]
 
 
@@ -49,24 +49,24 @@ class ComplianceViolation(Security, tag="compliance_violation", frozen=True, kw_
     violation_id: str
     regulation: str
     requirement: str
-    violation_description: str
+    violation_description: FreeText
     affected_data_types: list[str]
     remediation_required: bool
 
 
 class Auth(Security, tag="auth", frozen=True, kw_only=True):
-    user_id: str
+    user_id: PersonId
     action: Literal["login", "logout", "access_attempt", "permission_denied", "token_generated", "token_revoked"]
     resource: str
     success: bool
-    failure_reason: str | None = None
+    failure_reason: FreeText | None = None
 
 
 class Privacy(Security, tag="privacy", frozen=True, kw_only=True):
     data_type: str
     operation: Literal["data_access", "data_collection", "data_sharing", "data_deletion", "consent_update"]
     user_consent: bool
-    data_subjects: list[str]
+    data_subjects: list[PersonId]
     purpose: str
 
 
