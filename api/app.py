@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp
 
 from api import (
+    audit,
     backfills,
     configuration,
     consents,
@@ -18,6 +19,8 @@ from api import (
     keys,
     lineage,
     monitoring,
+    prices,
+    quality,
     reference,
     retention,
     runs,
@@ -28,6 +31,7 @@ from api import (
     timeseries,
 )
 from api.access import authorise, check_declared
+from api.deadline import Deadline
 from api.gate import Gate
 from api.headers import SecurityHeaders
 from api.kept import KeptAnswers
@@ -50,7 +54,8 @@ class _Api(FastAPI):
         return self.document
 
     def build_middleware_stack(self) -> ASGIApp:
-        return SecurityHeaders(super().build_middleware_stack())  # outermost: an answer about a bug has them too
+        timed = Deadline(super().build_middleware_stack(), self.state.services.settings.request_seconds)
+        return SecurityHeaders(timed)  # outermost: an answer about a bug has them too
 
 
 def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
@@ -93,11 +98,13 @@ def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
         ingest,
         events,
         tables,
+        prices,
         timeseries,
         lineage,
         stream,
         signals,
         evidence,
+        quality,
         configuration,
         backfills,
         runs,
@@ -105,6 +112,7 @@ def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
         retention,
         consents,
         subjects,
+        audit,
         monitoring,
         reference,
     ):

@@ -87,6 +87,8 @@ def main() -> None:
         port=chosen.api_port,
         access_log=False,
         server_header=False,
+        proxy_headers=bool(chosen.trusted_proxies),
+        forwarded_allow_ips=chosen.trusted_proxies,
         ssl_certfile=chosen.api_certificate,
         ssl_keyfile=chosen.api_certificate_key,
         timeout_graceful_shutdown=_LAST_ANSWERS_S,

@@ -40,6 +40,7 @@ JOBS: list[UnresolvedAssetJobDefinition | dg.JobDefinition] = [
     _job("events_archive", ["events_archive"], "Write closed days of events to the archive, and verify them."),
     _job("forecasts", ["forecasts"], "Forecast again from everything up to now."),
     _job("compliance_report", ["compliance_report"], "The evidence report of the days."),
+    _job("audit", ["audit_heads"], "Verify the audit log, sign its head, send heads that have not arrived outside."),
     maintenance,
 ]
 
@@ -110,6 +111,14 @@ SCHEDULES = [
     _schedule("daily", "daily", "30 0 * * *", "Costs, signals, forecasts and checks of yesterday.", _yesterday),
     _schedule("weekly_report", "compliance_report", "0 6 * * 1", "Evidence of the week that ended Sunday.", _last_week),
     _schedule("monthly_report", "compliance_report", "0 6 1 * *", "Evidence of the month that ended.", _last_month),
+    dg.ScheduleDefinition(
+        name="audit",
+        job_name="audit",
+        cron_schedule="17 * * * *",
+        execution_timezone="UTC",
+        description="The audit log verified and its head signed; all of it just after midnight, else two days.",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    ),
     dg.ScheduleDefinition(
         name="maintenance",
         job_name="maintenance",

@@ -2,7 +2,7 @@
 
 standard: the events of `benchmarks.landing`. A third of them carry a session tag, which becomes an HMAC.
 persons: the same, and every event names one of 10,000 users (a few send most), whose id becomes a subject_id.
-prompts: a tenth of the requests also send an event with 400 bytes of prompt and completion, encrypted under the user's key.
+prompts: a tenth of the requests also send 400 bytes of prompt and completion, encrypted under the user's key.
 """
 
 import argparse

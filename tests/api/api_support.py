@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from api.app import create_app
 from api.examples import ANOMALY_ID, BACKFILL_ID, INCIDENT_ID, KEY_ID, REPORT_ID, REPORT_REQUEST_ID
 from api.services import Services
+from lah_platform.compliance.signing import Signer
 from lah_platform.events.decode import decode
 from lah_platform.events.envelope import Event
 from lah_platform.events.examples import EXAMPLE_DATA, flat_example
@@ -25,6 +26,7 @@ from lah_platform.privacy.subjects import Person
 from lah_platform.rollups.histogram import key
 from lah_platform.rollups.windows import WINDOWS
 from lah_platform.settings import Settings
+from lah_platform.stores.audit_heads import sign_new_head
 from lah_platform.stores.doors import DirectDoor
 from lah_platform.stores.keyring import KeyRing
 from lah_platform.stores.keys import EVERY_TENANT, ROLES, create_key
@@ -233,6 +235,12 @@ def _seed_common(connection: Connection) -> None:
         "insert into retention_runs values (%s, %s, %s, 'test', '{\"kind\": \"retention\"}', 'x', 'x')",
         [UUID(int=60), NOW, NOW],
     )
+    sign_new_head(connection, Signer("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), NOW)
+    connection.execute(
+        "insert into prices values ('gpt-4o', '2025-01-01', '2026-01-01', 'openai', 5, 2.5, null, 15, 'a list'),"
+        " ('gpt-4o', '2026-01-01', 'infinity', 'openai', 2.5, 1.25, null, 10, 'a list'),"
+        " ('claude', '2026-01-31 08:00Z', 'infinity', 'anthropic', 3, 0.3, 3.75, 15, 'another')"
+    )
     connection.execute(
         "insert into live_inbox (kind, change, tenant, object_ids)"
         " select 'anomaly', 'new', tenant, array_agg(anomaly_id) from anomalies group by tenant"
@@ -248,6 +256,17 @@ def _seed_common(connection: Connection) -> None:
         " 'Look'), (%s, 'events', 'ids_are_unique', 'error', true, true, 101, 0, '{}', 'Fine')",
         [NOW - timedelta(hours=1), NOW],
     )
+    for tenant in TENANTS:
+        connection.execute("insert into tenant_verdicts select check_id, %s, passed, 50, 1 from checks", [tenant])
+        connection.execute(
+            "insert into quality_scores values ('2026-01-31', %s, 97.5, 20, 1, 1000, 3, %s)", [tenant, NOW]
+        )
+        connection.execute(
+            "insert into suspect_windows (tenant, series_id, metric, window_name, window_rank, period_from, period_to,"
+            " asset, check_name, advice, since) values (%s, 999, 'latency_ms', '1h', 4, %s, %s, 'rollup_1h',"
+            " 'moments_are_possible', 'Report it', %s)",
+            [tenant, NOW - timedelta(hours=1 + len(tenant)), NOW, NOW],
+        )
     connection.execute(
         "insert into backfill_requests values (%s, 'cost_daily', '2026-01-01', '2026-01-31', 'test', %s),"
         " (%s, 'compliance_report', '2026-01-01', '2026-01-31', 'test', %s)",

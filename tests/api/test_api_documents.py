@@ -24,8 +24,12 @@ DELETE /api/v1/retention/rules/{rule_id}: 204
 GET /api/v1/access-review: 200
 GET /api/v1/anomalies/maintenance: 200
 GET /api/v1/anomalies: 200
+GET /api/v1/audit/heads: 200
+GET /api/v1/audit: 200
 GET /api/v1/backfills/{request_id}: 200
 GET /api/v1/backfills: 200
+GET /api/v1/checks/history: 200
+GET /api/v1/checks/{asset}/{rule}/rows: 200
 GET /api/v1/checks: 200
 GET /api/v1/correlations: 200
 GET /api/v1/costs: 200
@@ -40,6 +44,8 @@ GET /api/v1/incidents: 200
 GET /api/v1/keys: 200
 GET /api/v1/lineage: 200
 GET /api/v1/metrics: 200 304
+GET /api/v1/quality-scores: 200
+GET /api/v1/prices: 200 304
 GET /api/v1/reports/requests/{report_request_id}: 200
 GET /api/v1/reports/{report_id}: 200
 GET /api/v1/reports: 200
@@ -49,6 +55,7 @@ GET /api/v1/retention/runs: 200
 GET /api/v1/runs: 200
 GET /api/v1/stream: 200
 GET /api/v1/subjects/receipts: 200
+GET /api/v1/suspects: 200
 GET /api/v1/system-description: 200
 GET /api/v1/watermarks: 200
 GET /docs: 200
