@@ -57,8 +57,8 @@ GET /api/v1/retention/rules: 200
 GET /api/v1/retention/runs: 200
 GET /api/v1/runs: 200
 GET /api/v1/stream: 200
-GET /api/v1/suspects: 200
 GET /api/v1/subjects/receipts: 200
+GET /api/v1/suspects: 200
 GET /api/v1/system-description: 200
 GET /api/v1/watermarks: 200
 GET /docs: 200
