@@ -1,4 +1,4 @@
-"""What docs/compliance.md says is so: its table is the controls', its plan is taken, its code verifies what the hub signs."""
+"""What docs/compliance.md says is so: its table is the controls', its plan is taken, its code verifies."""
 
 import base64
 import re
