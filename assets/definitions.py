@@ -8,6 +8,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from assets import (
     archive,
+    audit,
     checks,
     costs,
     deliveries,
@@ -46,6 +47,8 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
             reports.compliance_report,
             *report_periods.PERIOD_REPORTS,
             deliveries.deliveries,
+            audit.AUDIT_LOG,
+            audit.audit_heads,
         ],
         asset_checks=[*checks.CHECKS, *failed_days.FAILED_DAY_CHECKS.values(), deliveries.deliveries_arrive],
         jobs=jobs.JOBS,

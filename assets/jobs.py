@@ -46,6 +46,7 @@ JOBS: list[UnresolvedAssetJobDefinition | dg.JobDefinition] = [
     _job("compliance_report", ["compliance_report"], "The evidence report of the days."),
     *[_job(asset_of(period), [asset_of(period)], f"The scheduled reports of a {period}.") for period in PERIODS],
     _job("deliveries", ["deliveries"], "One attempt of every delivery that is due."),
+    _job("audit", ["audit_heads"], "Verify the audit log, sign its head, send heads that have not arrived outside."),
     maintenance,
 ]
 
@@ -128,6 +129,14 @@ SCHEDULES = [
     _archive,
     _schedule("daily", "daily", "30 0 * * *", "Costs, signals, forecasts and checks of yesterday.", _yesterday),
     *[_report_schedule(name, each) for name, each in load_plan(settings()).schedules.items()],
+    dg.ScheduleDefinition(
+        name="audit",
+        job_name="audit",
+        cron_schedule="17 * * * *",
+        execution_timezone="UTC",
+        description="The audit log verified and its head signed; all of it just after midnight, else two days.",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    ),
     dg.ScheduleDefinition(
         name="maintenance",
         job_name="maintenance",

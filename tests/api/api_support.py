@@ -24,12 +24,17 @@ from lah_platform.events.decode import decode
 from lah_platform.events.envelope import Event
 from lah_platform.events.examples import EXAMPLE_DATA, flat_example
 from lah_platform.events.rejection import Rejection
+from lah_platform.privacy.master_key import HeldKeys
+from lah_platform.privacy.subjects import Person
 from lah_platform.rollups.histogram import key
 from lah_platform.rollups.windows import WINDOWS
 from lah_platform.settings import Settings
+from lah_platform.stores.audit_heads import sign_new_head
 from lah_platform.stores.doors import DirectDoor
+from lah_platform.stores.keyring import KeyRing
 from lah_platform.stores.keys import EVERY_TENANT, ROLES, create_key
 from lah_platform.stores.postgres import Connection, connect, open_pool
+from lah_platform.stores.subjects import resolve_subjects
 
 with warnings.catch_warnings():
     # Starlette wants its client built on httpx2, which no locked package brings
@@ -39,6 +44,7 @@ with warnings.catch_warnings():
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 SIGNING_KEY = base64.b64encode(bytes(range(32))).decode()
 SECRET = b"a secret of the tests, long enough"
+_MASTER = HeldKeys("file", {1: bytes(32)})
 TENANTS = ("acme", "globex")
 
 
@@ -81,12 +87,9 @@ def running_api(url: str) -> Iterator[Api]:
     """The app on the migrated database at `url`, with a key for every tenant and role."""
     door = DirectDoor(url, decoder=decode_at_now)
     with open_pool(url, application_name="test-api", max_size=4, statement_timeout_ms=15_000) as pool:
+        settings = Settings(signing_key=SecretStr(SIGNING_KEY))
         services = Services(
-            pool=pool,
-            door=door,
-            settings=Settings(signing_key=SecretStr(SIGNING_KEY)),
-            secret=SECRET,
-            clock=lambda: NOW,
+            pool=pool, door=door, settings=settings, secret=SECRET, keys=KeyRing(_MASTER), clock=lambda: NOW
         )
         keys = {}
         with pool.connection() as connection:
@@ -238,16 +241,37 @@ def _seed_report(connection: Connection, tenant: str, report_id: UUID) -> None:
     )
 
 
+def add_persons(connection: Connection) -> None:
+    """The person of the examples, in both tenants."""
+    with connection.transaction():
+        resolve_subjects(connection, KeyRing(_MASTER), {Person(tenant, "customer-9") for tenant in TENANTS})
+
+
 def _seed_common(connection: Connection) -> None:
     for tenant in TENANTS:
         connection.execute(
             "insert into retention_rules (tenant, class, keep_days, set_by) values (%s, 'events', 300, 'test')",
             [tenant],
         )
-        connection.execute("insert into legal_holds (tenant, reason, placed_by) values (%s, 'case', 'test')", [tenant])
+        connection.execute(
+            "insert into legal_holds (tenant, class, reason, placed_by) values (%s, 'costs', 'case', 'x')", [tenant]
+        )
+        connection.execute(
+            "insert into erasure_receipts (receipt_id, tenant, identifier_hmac, subject_id, erased_at, erased_by,"
+            " removed) values (gen_random_uuid(), %s, sha256(%s::bytea), gen_random_uuid(), %s, 'x', '{}')",
+            [tenant, tenant.encode(), NOW],
+        )
+    add_persons(connection)
+
     connection.execute(
         "insert into retention_runs values (%s, %s, %s, 'test', '{\"kind\": \"retention\"}', 'x', 'x')",
         [UUID(int=60), NOW, NOW],
+    )
+    sign_new_head(connection, Signer("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), NOW)
+    connection.execute(
+        "insert into prices values ('gpt-4o', '2025-01-01', '2026-01-01', 'openai', 5, 2.5, null, 15, 'a list'),"
+        " ('gpt-4o', '2026-01-01', 'infinity', 'openai', 2.5, 1.25, null, 10, 'a list'),"
+        " ('claude', '2026-01-31 08:00Z', 'infinity', 'anthropic', 3, 0.3, 3.75, 15, 'another')"
     )
     connection.execute(
         "insert into live_inbox (kind, change, tenant, object_ids)"
@@ -264,6 +288,17 @@ def _seed_common(connection: Connection) -> None:
         " 'Look'), (%s, 'events', 'ids_are_unique', 'error', true, true, 101, 0, '{}', 'Fine')",
         [NOW - timedelta(hours=1), NOW],
     )
+    for tenant in TENANTS:
+        connection.execute("insert into tenant_verdicts select check_id, %s, passed, 50, 1 from checks", [tenant])
+        connection.execute(
+            "insert into quality_scores values ('2026-01-31', %s, 97.5, 20, 1, 1000, 3, %s)", [tenant, NOW]
+        )
+        connection.execute(
+            "insert into suspect_windows (tenant, series_id, metric, window_name, window_rank, period_from, period_to,"
+            " asset, check_name, advice, since) values (%s, 999, 'latency_ms', '1h', 4, %s, %s, 'rollup_1h',"
+            " 'moments_are_possible', 'Report it', %s)",
+            [tenant, NOW - timedelta(hours=1 + len(tenant)), NOW, NOW],
+        )
     connection.execute(
         "insert into backfill_requests values (%s, 'cost_daily', '2026-01-01', '2026-01-31', 'test', %s),"
         " (%s, 'compliance_report', '2026-01-01', '2026-01-31', 'test', %s)",
