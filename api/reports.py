@@ -7,6 +7,7 @@ from fastapi import Depends, FastAPI, Header, Path, Query, Response
 
 from api.access import Caller
 from api.credentials import Principal
+from api.evidence import REPORT_POLICY
 from api.examples import REPORT_ID
 from api.formats import quality
 from api.lists import read_page
@@ -22,8 +23,6 @@ from lah_platform.stores.signing_key import hub_signer
 __all__ = ["add_routes"]
 
 _PATH: Final = "/api/v1/reports"
-# A report is a page of its own: its own style and pictures, and nothing from elsewhere
-_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
 _OFFERED: Final = ("json", "html", "pdf", "csv")  # in the order of preference where Accept has none
 _ReportId = Annotated[UUID, Path(description="The report's id.", examples=[REPORT_ID])]
 
@@ -104,7 +103,7 @@ def _document(run: ReportRun, name: str) -> Response:
     file = f"{entry.name}-{entry.period_from}-r{entry.revision}.{'signature.json' if name == 'signature' else name}"
     headers = {"Vary": "Accept", "Content-Disposition": f'inline; filename="{file}"'}
     if name == "html":
-        headers["Content-Security-Policy"] = _POLICY
+        headers["Content-Security-Policy"] = REPORT_POLICY
     return Response(run.documents[name], media_type=MEDIA_TYPES[name], headers=headers)
 
 

@@ -20,6 +20,7 @@ from lah_platform.compliance.evidence import (
     Exceptions,
     Reading,
     Row,
+    Scalar,
     Source,
     exceptions_key,
     figures_of,
@@ -27,6 +28,7 @@ from lah_platform.compliance.evidence import (
 )
 from lah_platform.compliance.framework import Control, Framework
 from lah_platform.errors import ConfigurationError
+from lah_platform.stores.audit_chain import ChainHead, chain_head
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
 
@@ -74,6 +76,7 @@ def read_evidence(
             evidence=evidence,
             exceptions=exceptions,
             sources=reader.sources(tables),
+            chain_head=_head(chain_head(connection)),
         )
 
 
@@ -128,7 +131,7 @@ class _Reader:
             None if watermark is None else str(watermark),
             None if revision is None else str(revision),
             verdicts,
-            0,
+            int(str(row.get("suspect_windows") or 0)),
             _shown(sql),
         )
 
@@ -154,6 +157,11 @@ def _parameters(key: ReportKey, retention_days: int) -> dict[str, Any]:
         "retention_days": retention_days,
         "limit": max(MAX_GROUPS + 2, MAX_EXCEPTIONS),  # the total, and one more than is shown
     }
+
+
+def _head(head: ChainHead) -> dict[str, Scalar]:
+    at = None if head.at is None else head.at.astimezone(UTC).isoformat()
+    return {"position": head.position, "row_hash": head.row_hash, "at": at}
 
 
 def _require_role(connection: Connection) -> None:

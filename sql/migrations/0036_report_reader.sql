@@ -42,7 +42,7 @@ begin
         select c.relname from pg_class c
         where c.relnamespace = 'lah'::regnamespace and c.relkind in ('r', 'p', 'v')
           and c.relname !~ '^(events_\d{8}|identities_\d|identity_collisions_\d)$'
-          and c.relname not in ('api_keys', 'dead_letters', 'encryption_keys', 'subjects', 'subject_tombstones', 'report_documents')
+          and c.relname not in ('api_keys', 'dead_letters', 'encryption_keys', 'subjects', 'subject_tombstones', 'report_documents', 'erasure_receipts')
     loop
         execute format('grant select on lah.%I to lah_reporter', relation);
     end loop;
@@ -50,6 +50,9 @@ begin
         on api_keys to lah_reporter;
     grant select (dead_letter_id, tenant, topic, topic_id, partition, record_offset, dead_lettered_at, code, replayed_at, replayed_as)
         on dead_letters to lah_reporter;
+    grant execute on function audit_field(text),
+        audit_content_hash(bigint, timestamptz, text, text, text, text, text, jsonb, uuid) to lah_reporter;
+    grant select (receipt_id, tenant, subject_id, erased_at, erased_by) on erasure_receipts to lah_reporter;
     begin
         if current_setting('is_superuser') <> 'on' then
             grant lah_reporter to current_user;

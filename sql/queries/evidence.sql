@@ -226,6 +226,57 @@ where at >= %(from)s and at < %(to)s and (%(tenant)s::text = '*' or tenant = %(t
 group by grouping sets ((action, object_type), ())
 order by is_total desc, entries desc, action, object_type limit %(limit)s
 
+-- name: audit_chain
+-- Entries of the audit log and whether each is chained to the one before it; of the whole hub. Entries about reports are checked and not counted.
+select count(*) filter (where object_type <> 'report') as entries, count(*) filter (where is_broken) as breaks,
+       count(*) filter (where object_type <> 'report') as counted_rows,
+       max(at) filter (where object_type <> 'report') as watermark
+from (
+    select a.at, a.object_type, a.previous_hash is distinct from coalesce(b.row_hash, decode(repeat('00', 32), 'hex'))
+           or a.row_hash is distinct from sha256(a.previous_hash || audit_content_hash(
+               a.position, a.at, a.actor, a.action, a.object_type, a.object_id, a.tenant, a.details, a.salt)) as is_broken
+    from audit_log a left join audit_log b on b.position = a.position - 1
+    where a.at >= %(from)s and a.at < %(to)s
+) chained
+
+-- name: subject_requests
+-- Requests of persons about their data and the time to their end; late: longer than 30 days, or not ended and as old at the period's end.
+select kind, count(*) as requests, count(finished_at) as finished, count(*) filter (where outcome = 'refused') as refused,
+       count(*) filter (where case when finished_at is null then requested_at < %(to)s::timestamptz - interval '30 days'
+            else finished_at - requested_at > interval '30 days' end) as late,
+       round(percentile_cont(0.5) within group (order by extract(epoch from finished_at - requested_at))::numeric, 3)
+           as median_seconds,
+       round(max(extract(epoch from finished_at - requested_at)), 3) as longest_seconds,
+       count(*) as counted_rows, max(requested_at) as watermark, grouping(kind) = 1 as is_total
+from subject_requests
+where requested_at >= %(from)s and requested_at < %(to)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+group by grouping sets ((kind), ())
+order by is_total desc, requests desc, kind limit %(limit)s
+
+-- name: erasures
+-- Erasures that were asked for and done, and whether each has a signed receipt.
+select count(*) as erasures, 
+       count(*) filter (where kind = 'erase' and outcome = 'done'
+  and not exists (select from erasure_receipts r where r.tenant = q.tenant and r.subject_id = q.subject_id)) as unproved,
+       count(*) as counted_rows, max(requested_at) as watermark
+from subject_requests q
+where requested_at >= %(from)s and requested_at < %(to)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+  and kind = 'erase' and outcome = 'done'
+
+-- name: encryption
+-- Security and governance events with a personal field, and those in which it is neither a subject id nor encrypted.
+select count(is_clear) as personal, count(*) filter (where is_clear) as in_clear, count(is_clear) as counted_rows,
+       max(ts) filter (where is_clear is not null) as watermark
+from events
+cross join lateral (
+    select bool_or(field.text !~ '^(enc:v1:|\[|[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$)') as is_clear
+    from (values (payload ->> 'user_id'), (payload ->> 'actor'), (payload ->> 'source_ip'), (payload ->> 'ip_address'),
+                 (payload -> 'data_subjects' ->> 0)) as field (text)
+) personal
+where ts >= %(from)s and ts < %(to)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+  and (%(environment)s::text = '*' or environment = %(environment)s::text)
+  and payload_type in ('security', 'governance')
+
 -- name: api_keys
 -- Keys that could be used in the period, by role; unaudited: made in it without an entry in the audit log.
 select role, count(*) as keys, count(*) filter (where not has_end) as endless,
@@ -310,17 +361,23 @@ select s.model, coalesce(sum(r.sum_exact) filter (where r.metric = 'total_reques
 from rollup_1d r join series s using (series_id)
 where r.bucket_start >= %(from)s and r.bucket_start < %(to)s and (%(tenant)s::text = '*' or s.tenant = %(tenant)s::text)
   and (%(environment)s::text = '*' or s.environment = %(environment)s::text)
-  and r.metric in ('total_requests', 'failed_requests')
+  and r.metric in ('total_requests', 'failed_requests') and not exists (
+      select from suspects w
+      where w.series_id = r.series_id and w.metric = r.metric and w.window_rank <= 6
+        and w.period_from < r.bucket_start + interval '24 hours' and w.period_to > r.bucket_start)
 group by grouping sets ((s.model), ())
 order by is_total desc, requests desc, model limit %(limit)s
 
 -- name: activity
--- Days of the period with and without an event, from whole days of rollups.
+-- Days of the period with and without an event, from whole days of rollups; events: without those of suspect windows.
 select (%(to)s::timestamptz at time zone 'UTC')::date - (%(from)s::timestamptz at time zone 'UTC')::date as days,
        count(distinct r.bucket_start) as days_with_events,
        (%(to)s::timestamptz at time zone 'UTC')::date - (%(from)s::timestamptz at time zone 'UTC')::date
            - count(distinct r.bucket_start) as silent_days,
-       coalesce(sum(r.sum_exact), 0)::bigint as events, count(distinct r.series_id) as series,
+       coalesce(sum(r.sum_exact) filter (where not exists (
+      select from suspects w
+      where w.series_id = r.series_id and w.metric = r.metric and w.window_rank <= 6
+        and w.period_from < r.bucket_start + interval '24 hours' and w.period_to > r.bucket_start)), 0)::bigint as events, count(distinct r.series_id) as series,
        count(*) as counted_rows, max(r.computed_at) as watermark
 from rollup_1d r join series s using (series_id)
 where r.bucket_start >= %(from)s and r.bucket_start < %(to)s and (%(tenant)s::text = '*' or s.tenant = %(tenant)s::text)
@@ -328,8 +385,13 @@ where r.bucket_start >= %(from)s and r.bucket_start < %(to)s and (%(tenant)s::te
   and r.metric = 'events'
 
 -- name: retention
--- Days that events are kept by this hub's configuration; received: records of the period that it applies to.
-select %(retention_days)s::integer as retention_days, coalesce(sum(received), 0)::bigint as received,
+-- Days that events are kept: the shortest rule that applies, else this hub's configuration; received: records of the period.
+select (
+           select case when bool_or(event_type = '' and table_name = '') then min(keep_days)
+                       else least(min(keep_days), %(retention_days)s::integer) end
+           from retention_rules
+           where class = 'events' and (%(tenant)s::text = '*' or tenant in ('*', %(tenant)s::text))
+       ) as retention_days, coalesce(sum(received), 0)::bigint as received,
        count(*) as counted_rows, max(minute) as watermark
 from ledger
 where minute >= %(from)s and minute < %(to)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
@@ -369,7 +431,10 @@ with used as (
     from rollup_1d r join series s using (series_id)
     where r.bucket_start >= %(from)s and r.bucket_start < %(to)s and (%(tenant)s::text = '*' or s.tenant = %(tenant)s::text)
       and (%(environment)s::text = '*' or s.environment = %(environment)s::text)
-      and r.metric = 'events' and s.model <> '' and s.event_type = 'telemetry'
+      and r.metric = 'events' and s.model <> '' and s.event_type = 'telemetry' and not exists (
+      select from suspects w
+      where w.series_id = r.series_id and w.metric = r.metric and w.window_rank <= 6
+        and w.period_from < r.bucket_start + interval '24 hours' and w.period_to > r.bucket_start)
     group by s.model
 )
 select model, coalesce(sum(events), 0)::bigint as events, count(*) as models, count(*) filter (where evaluations > 0) as evaluated,

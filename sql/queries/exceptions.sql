@@ -32,7 +32,8 @@ order by at desc, id, tenant, detail limit %(limit)s
 
 -- name: critical_exceptions
 -- Security events of critical severity.
-select ts as at, 'event' as kind, event_id::text as id, tenant, subtype as detail,
+select ts as at, 'event' as kind, event_id::text as id, tenant,
+       subtype as detail,
        count(*) over () as total
 from events
 where ts >= %(from)s and ts < %(to)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
@@ -42,7 +43,8 @@ order by at desc, id, tenant, detail limit %(limit)s
 
 -- name: exfiltration_exceptions
 -- Threats that carry data out.
-select ts as at, 'event' as kind, event_id::text as id, tenant, 'level ' || (payload ->> 'threat_level') || ', ' || (payload ->> 'mitigation_status') as detail,
+select ts as at, 'event' as kind, event_id::text as id, tenant,
+       'level ' || (payload ->> 'threat_level') || ', ' || (payload ->> 'mitigation_status') as detail,
        count(*) over () as total
 from events
 where ts >= %(from)s and ts < %(to)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
@@ -52,7 +54,8 @@ order by at desc, id, tenant, detail limit %(limit)s
 
 -- name: authentication_exceptions
 -- Authentication events that did not succeed.
-select ts as at, 'event' as kind, event_id::text as id, tenant, payload ->> 'action' as detail,
+select ts as at, 'event' as kind, event_id::text as id, tenant,
+       payload ->> 'action' as detail,
        count(*) over () as total
 from events
 where ts >= %(from)s and ts < %(to)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
@@ -62,7 +65,8 @@ order by at desc, id, tenant, detail limit %(limit)s
 
 -- name: threat_exceptions
 -- Severe threats without an audit record of their correlation within 72 hours.
-select e.ts as at, 'event' as kind, e.event_id::text as id, e.tenant, 'level ' || (e.payload ->> 'threat_level') as detail,
+select e.ts as at, 'event' as kind, e.event_id::text as id, e.tenant,
+       'level ' || (e.payload ->> 'threat_level') as detail,
        count(*) over () as total
 from events e
 where e.ts >= %(from)s and e.ts < %(to)s and (%(tenant)s::text = '*' or e.tenant = %(tenant)s::text)
@@ -76,7 +80,8 @@ order by at desc, id, tenant, detail limit %(limit)s
 
 -- name: untraceable_exceptions
 -- Threats without a correlation id.
-select ts as at, 'event' as kind, event_id::text as id, tenant, 'level ' || (payload ->> 'threat_level') as detail,
+select ts as at, 'event' as kind, event_id::text as id, tenant,
+       'level ' || (payload ->> 'threat_level') as detail,
        count(*) over () as total
 from events
 where ts >= %(from)s and ts < %(to)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
@@ -86,7 +91,8 @@ order by at desc, id, tenant, detail limit %(limit)s
 
 -- name: vulnerability_exceptions
 -- Vulnerabilities of CVSS 7 or more that were reported neither patched nor accepted.
-select ts as at, 'event' as kind, event_id::text as id, tenant, 'CVSS ' || score || ', ' || (payload ->> 'remediation_status') as detail,
+select ts as at, 'event' as kind, event_id::text as id, tenant,
+       'CVSS ' || score || ', ' || (payload ->> 'remediation_status') as detail,
        count(*) over () as total
 from events
 where ts >= %(from)s and ts < %(to)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
@@ -97,7 +103,8 @@ order by at desc, id, tenant, detail limit %(limit)s
 
 -- name: consent_exceptions
 -- Operations on personal data without consent.
-select ts as at, 'event' as kind, event_id::text as id, tenant, (payload ->> 'operation') || ' of ' || (payload ->> 'data_type') as detail,
+select ts as at, 'event' as kind, event_id::text as id, tenant,
+       (payload ->> 'operation') || ' of ' || (payload ->> 'data_type') as detail,
        count(*) over () as total
 from events
 where ts >= %(from)s and ts < %(to)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
@@ -107,7 +114,8 @@ order by at desc, id, tenant, detail limit %(limit)s
 
 -- name: undocumented_exceptions
 -- Operations on personal data that state no purpose or no kind of data.
-select ts as at, 'event' as kind, event_id::text as id, tenant, payload ->> 'operation' as detail,
+select ts as at, 'event' as kind, event_id::text as id, tenant,
+       payload ->> 'operation' as detail,
        count(*) over () as total
 from events
 where ts >= %(from)s and ts < %(to)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
@@ -118,7 +126,8 @@ order by at desc, id, tenant, detail limit %(limit)s
 
 -- name: sharing_exceptions
 -- Sharing of personal data without consent.
-select ts as at, 'event' as kind, event_id::text as id, tenant, 'sharing of ' || (payload ->> 'data_type') || ' for ' || (payload ->> 'purpose') as detail,
+select ts as at, 'event' as kind, event_id::text as id, tenant,
+       'sharing of ' || (payload ->> 'data_type') || ' for ' || (payload ->> 'purpose') as detail,
        count(*) over () as total
 from events
 where ts >= %(from)s and ts < %(to)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
@@ -144,7 +153,8 @@ order by at desc, id, tenant, detail limit %(limit)s
 
 -- name: policy_exceptions
 -- Policy violations that were not remediated automatically.
-select ts as at, 'event' as kind, event_id::text as id, tenant, (payload ->> 'policy_id') || ', severity ' || (payload ->> 'severity') as detail,
+select ts as at, 'event' as kind, event_id::text as id, tenant,
+       (payload ->> 'policy_id') || ', severity ' || (payload ->> 'severity') as detail,
        count(*) over () as total
 from events
 where ts >= %(from)s and ts < %(to)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
@@ -154,7 +164,8 @@ order by at desc, id, tenant, detail limit %(limit)s
 
 -- name: check_exceptions
 -- Compliance checks that failed.
-select ts as at, 'event' as kind, event_id::text as id, tenant, (payload ->> 'framework') || ', score ' || coalesce(payload ->> 'score', 'none') as detail,
+select ts as at, 'event' as kind, event_id::text as id, tenant,
+       (payload ->> 'framework') || ', score ' || coalesce(payload ->> 'score', 'none') as detail,
        count(*) over () as total
 from events
 where ts >= %(from)s and ts < %(to)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
@@ -164,7 +175,8 @@ order by at desc, id, tenant, detail limit %(limit)s
 
 -- name: finding_exceptions
 -- Findings that a control fails.
-select ts as at, 'event' as kind, event_id::text as id, tenant, (payload ->> 'framework') || ', control ' || (finding ->> 'control_id') as detail,
+select ts as at, 'event' as kind, event_id::text as id, tenant,
+       (payload ->> 'framework') || ', control ' || (finding ->> 'control_id') as detail,
        count(*) over () as total
 from events
 cross join lateral jsonb_array_elements(
@@ -172,6 +184,53 @@ cross join lateral jsonb_array_elements(
 where ts >= %(from)s and ts < %(to)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
   and (%(environment)s::text = '*' or environment = %(environment)s::text)
   and payload_type = 'governance' and subtype = 'compliance_check' and finding ->> 'status' = 'fail'
+order by at desc, id, tenant, detail limit %(limit)s
+
+-- name: chain_exceptions
+-- Entries of the audit log that are not chained to the one before, or not what was chained.
+select a.at, 'audit_entry' as kind, a.position::text as id, a.tenant, a.action || ' ' || a.object_type as detail,
+       count(*) over () as total
+from audit_log a left join audit_log b on b.position = a.position - 1
+where a.at >= %(from)s and a.at < %(to)s
+  and (a.previous_hash is distinct from coalesce(b.row_hash, decode(repeat('00', 32), 'hex'))
+    or a.row_hash is distinct from sha256(a.previous_hash || audit_content_hash(
+        a.position, a.at, a.actor, a.action, a.object_type, a.object_id, a.tenant, a.details, a.salt)))
+order by at desc, id, tenant, detail limit %(limit)s
+
+-- name: late_request_exceptions
+-- Requests that took longer than 30 days, or had not ended and were as old at the period's end.
+select requested_at as at, 'subject_request' as kind, request_id::text as id, tenant, kind || ', ' || outcome as detail,
+       count(*) over () as total
+from subject_requests
+where requested_at >= %(from)s and requested_at < %(to)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+  and case when finished_at is null then requested_at < %(to)s::timestamptz - interval '30 days'
+            else finished_at - requested_at > interval '30 days' end
+order by at desc, id, tenant, detail limit %(limit)s
+
+-- name: erasure_exceptions
+-- Erasures without a signed receipt.
+select requested_at as at, 'subject_request' as kind, request_id::text as id, tenant, 'no receipt' as detail,
+       count(*) over () as total
+from subject_requests q
+where requested_at >= %(from)s and requested_at < %(to)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+  and kind = 'erase' and outcome = 'done'
+  and not exists (select from erasure_receipts r where r.tenant = q.tenant and r.subject_id = q.subject_id)
+order by at desc, id, tenant, detail limit %(limit)s
+
+-- name: clear_exceptions
+-- Events in which a personal field is neither a subject id nor encrypted.
+select ts as at, 'event' as kind, event_id::text as id, tenant,
+       subtype as detail,
+       count(*) over () as total
+from events
+cross join lateral (
+    select bool_or(field.text !~ '^(enc:v1:|\[|[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$)') as is_clear
+    from (values (payload ->> 'user_id'), (payload ->> 'actor'), (payload ->> 'source_ip'), (payload ->> 'ip_address'),
+                 (payload -> 'data_subjects' ->> 0)) as field (text)
+) personal
+where ts >= %(from)s and ts < %(to)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+  and (%(environment)s::text = '*' or environment = %(environment)s::text)
+  and payload_type in ('security', 'governance') and is_clear
 order by at desc, id, tenant, detail limit %(limit)s
 
 -- name: endless_key_exceptions
@@ -260,7 +319,8 @@ order by at desc, id, tenant, detail limit %(limit)s
 
 -- name: lineage_exceptions
 -- Derived data without a source.
-select ts as at, 'event' as kind, event_id::text as id, tenant, (payload ->> 'operation') || ' into ' || (payload ->> 'data_asset_id') as detail,
+select ts as at, 'event' as kind, event_id::text as id, tenant,
+       (payload ->> 'operation') || ' into ' || (payload ->> 'data_asset_id') as detail,
        count(*) over () as total
 from events
 where ts >= %(from)s and ts < %(to)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
@@ -271,7 +331,8 @@ order by at desc, id, tenant, detail limit %(limit)s
 
 -- name: performance_exceptions
 -- Evaluations with a quality score below 0.8.
-select ts as at, 'event' as kind, event_id::text as id, tenant, model || ', score ' || score as detail,
+select ts as at, 'event' as kind, event_id::text as id, tenant,
+       model || ', score ' || score as detail,
        count(*) over () as total
 from events
 where ts >= %(from)s and ts < %(to)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
@@ -287,7 +348,10 @@ select max(r.bucket_start) as at, 'model' as kind, s.model as id, %(tenant)s::te
 from rollup_1d r join series s using (series_id)
 where r.bucket_start >= %(from)s and r.bucket_start < %(to)s and (%(tenant)s::text = '*' or s.tenant = %(tenant)s::text)
   and (%(environment)s::text = '*' or s.environment = %(environment)s::text)
-  and r.metric = 'events' and s.model <> '' and s.event_type = 'telemetry'
+  and r.metric = 'events' and s.model <> '' and s.event_type = 'telemetry' and not exists (
+      select from suspects w
+      where w.series_id = r.series_id and w.metric = r.metric and w.window_rank <= 6
+        and w.period_from < r.bucket_start + interval '24 hours' and w.period_to > r.bucket_start)
 group by s.model
 having not bool_or(s.subtype = 'model_performance')
 order by at desc, id, tenant, detail limit %(limit)s

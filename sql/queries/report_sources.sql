@@ -2,16 +2,28 @@
 -- A table that is not here has no revision that the hub knows of.
 
 -- name: events
--- Events by their own time, as whole days of rollups count them.
-select coalesce(sum(r.sum_exact), 0)::bigint as rows, max(r.computed_at) as watermark, max(r.revision)::text as revision
-from rollup_1d r join series s using (series_id)
+-- Events by their own time, as whole days of rollups count them, without those of suspect windows.
+select coalesce(sum(r.sum_exact) filter (where not is_suspect), 0)::bigint as rows, max(r.computed_at) as watermark,
+       max(r.revision)::text as revision, count(*) filter (where is_suspect) as suspect_windows
+from rollup_1d r join series s using (series_id) cross join lateral (
+    select exists (
+        select from suspects w
+        where w.series_id = r.series_id and w.metric = r.metric and w.window_rank <= 6
+          and w.period_from < r.bucket_start + interval '24 hours' and w.period_to > r.bucket_start) as is_suspect
+) of_checks
 where r.bucket_start >= %(from)s and r.bucket_start < %(to)s and (%(tenant)s::text = '*' or s.tenant = %(tenant)s::text)
   and (%(environment)s::text = '*' or s.environment = %(environment)s::text) and r.metric = 'events'
 
 -- name: rollup_1d
 -- Days of rollups; the revision is the highest of any window.
-select count(*) as rows, max(r.computed_at) as watermark, max(r.revision)::text as revision
-from rollup_1d r join series s using (series_id)
+select count(*) filter (where not is_suspect) as rows, max(r.computed_at) as watermark, max(r.revision)::text as revision,
+       count(*) filter (where is_suspect) as suspect_windows
+from rollup_1d r join series s using (series_id) cross join lateral (
+    select exists (
+        select from suspects w
+        where w.series_id = r.series_id and w.metric = r.metric and w.window_rank <= 6
+          and w.period_from < r.bucket_start + interval '24 hours' and w.period_to > r.bucket_start) as is_suspect
+) of_checks
 where r.bucket_start >= %(from)s and r.bucket_start < %(to)s and (%(tenant)s::text = '*' or s.tenant = %(tenant)s::text)
   and (%(environment)s::text = '*' or s.environment = %(environment)s::text)
 
@@ -33,7 +45,7 @@ where dead_lettered_at >= %(from)s and dead_lettered_at < %(to)s and (%(tenant)s
 
 -- name: audit_log
 -- Entries of the hub's audit log, without those about reports.
-select count(*) as rows, max(at) as watermark, null::text as revision
+select count(*) as rows, max(at) as watermark, max(position)::text as revision
 from audit_log
 where at >= %(from)s and at < %(to)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text) and object_type <> 'report'
 
@@ -68,6 +80,23 @@ where started_at >= %(from)s and started_at < %(to)s and (%(tenant)s::text = '*'
 select count(*) as rows, max(detected_at) as watermark, null::text as revision
 from incidents
 where started_at >= %(from)s and started_at < %(to)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+
+-- name: subject_requests
+-- Requests of persons about their data.
+select count(*) as rows, max(requested_at) as watermark, null::text as revision
+from subject_requests
+where requested_at >= %(from)s and requested_at < %(to)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+
+-- name: erasure_receipts
+-- Signed receipts of erasures.
+select count(*) as rows, max(erased_at) as watermark, null::text as revision
+from erasure_receipts
+where erased_at >= %(from)s and erased_at < %(to)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+
+-- name: retention_rules
+-- Rules of how long what is kept; they are the ones that hold now.
+select count(*) as rows, max(set_at) as watermark, max(rule_id)::text as revision
+from retention_rules where %(tenant)s::text = '*' or tenant in ('*', %(tenant)s::text)
 
 -- name: schema_version
 -- The newest migration that was applied.
