@@ -1,11 +1,12 @@
 """What is configured: the access review of the caller's tenant, and the description of the whole system."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import Depends, FastAPI, Header, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from api.access import ROLES, Caller
+from api.evidence import REPORT_POLICY
 from api.formats import JSON, quality
 from api.models_configuration import Facts
 from api.services import Services, services_of
@@ -15,8 +16,6 @@ from lah_platform.stores.report_plan import load_plan
 
 __all__ = ["add_routes"]
 
-# A document is a page of its own: its own style, and nothing from elsewhere
-_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 _Accepts = Annotated[str, Header(description="`text/html` for the page, else JSON.")]
 _Parts = Annotated[Services, Depends(services_of)]
 
@@ -63,5 +62,5 @@ def _roles() -> dict[str, frozenset[str]]:
 def _answer(document: FactsDocument, accept: str) -> Response:
     content = facts_content(document)
     if quality(accept, "text/html") > quality(accept, JSON.media_type):
-        return HTMLResponse(facts_html(content), headers={"Vary": "Accept", "Content-Security-Policy": _POLICY})
+        return HTMLResponse(facts_html(content), headers={"Vary": "Accept", "Content-Security-Policy": REPORT_POLICY})
     return JSONResponse(content, headers={"Vary": "Accept"})

@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -73,9 +73,13 @@ class FactsDocument:
         raise KeyError(table_id)
 
 
-def facts_content(document: FactsDocument) -> dict[str, Any]:
-    """The document as JSON-serialisable values: rows as objects, times as ISO 8601 in UTC, findings gravest first."""
-    return {
+def facts_content(document: FactsDocument, period: tuple[date, date] | None = None) -> dict[str, Any]:
+    """The document as JSON-serialisable values: rows as objects, times as ISO 8601 in UTC, findings gravest first.
+
+    `period`: the UTC days [from, to) that it is kept for.
+    """
+    kept = {} if period is None else {"period": {"from": f"{period[0]}", "to": f"{period[1]}"}}
+    return kept | {
         "name": document.name,
         "title": document.title,
         "tenant": document.tenant,

@@ -77,7 +77,8 @@ def keep_facts(
             "configured now",
             "Take the newest one that is stored, or leave it out of this period",
         )
-    content = facts_content(make_facts(connection, settings, name, roles=roles, plan=plan, tenant=tenant, now=now))
+    found = make_facts(connection, settings, name, roles=roles, plan=plan, tenant=tenant, now=now)
+    content = facts_content(found, (start, end))
     documents = facts_pages(content)
     with connection.transaction():
         hold_report(connection, key)

@@ -24,7 +24,7 @@ def _graph(definitions: dg.Definitions) -> str:
         parents = ", ".join(sorted(parent.to_user_string() for parent in node.parent_keys))
         kind = next((name for name, each in PERIOD_PARTITIONS.items() if each == node.partitions_def), "daily")
         partitions = kind if node.partitions_def else "whole"
-        lines.append(f"{node.group_name:<9} {key.to_user_string():<18} {partitions:<7} <- {parents}")
+        lines.append(f"{node.group_name:<10} {key.to_user_string():<18} {partitions:<7} <- {parents}")
     return "\n".join(sorted(lines)) + "\n"
 
 

@@ -57,6 +57,10 @@ def test_a_month_that_is_picked_is_made_delivered_and_comes_again_as_it_was(
     stored = connection.execute("select report_id, format, body from report_documents order by 1, 2").fetchall()
     assert {name for (name,) in connection.execute("select name from reports")} == {"executive", "access_review"}
 
+    said = "content -> 'period' ->> 'from', content -> 'period' ->> 'to'"
+    rows = connection.execute(f"select period_from::text, period_to::text, {said} from reports".encode()).fetchall()
+    assert {(month, after, month, after) for _, after, _, after in rows} == set(rows)
+
     (request,) = _requests(hub, instance)
     assert _requests(hub, instance) == [request]
     assert _run(hub, instance, "deliveries").success
