@@ -52,6 +52,8 @@ Permission = Literal[
     "keys:manage",
     "retention:manage",
     "retention:prove",
+    "privacy:manage",
+    "personal:read",
     "access:review",
     "system:describe",
     "audit:read",
@@ -62,7 +64,7 @@ _AGGREGATES: frozenset[Permission] = frozenset(
     {"metrics:read", "live:read", "signals:read", "costs:read", "checks:read", "runs:read", "monitoring:read"}
 )
 _EVIDENCE: frozenset[Permission] = frozenset({"events:read", "reports:read", "reports:generate", "dead_letters:read"})
-_RIGHTS: frozenset[Permission] = frozenset({"retention:manage", "retention:prove"})
+_RIGHTS: frozenset[Permission] = frozenset({"retention:manage", "retention:prove", "privacy:manage", "personal:read"})
 ROLES: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
     {
         "viewer": _AGGREGATES,
@@ -79,6 +81,9 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("POST", "/api/v1/events/batch"): "events:write",
         ("GET", "/api/v1/events"): "events:read",
         ("GET", "/api/v1/events/{event_id}"): "events:read",
+        ("GET", "/api/v1/events/{event_id}/personal"): "personal:read",
+        ("GET", "/api/v1/privacy/content-policies"): "privacy:manage",
+        ("POST", "/api/v1/privacy/content-policies"): "privacy:manage",
         ("GET", "/api/v1/metrics"): "metrics:read",
         ("GET", "/api/v1/lineage"): "metrics:read",
         ("GET", "/api/v1/watermarks"): "metrics:read",
