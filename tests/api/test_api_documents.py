@@ -44,8 +44,8 @@ GET /api/v1/incidents: 200
 GET /api/v1/keys: 200
 GET /api/v1/lineage: 200
 GET /api/v1/metrics: 200 304
-GET /api/v1/quality-scores: 200
 GET /api/v1/prices: 200 304
+GET /api/v1/quality-scores: 200
 GET /api/v1/reports/requests/{report_request_id}: 200
 GET /api/v1/reports/{report_id}: 200
 GET /api/v1/reports: 200
