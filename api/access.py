@@ -62,14 +62,24 @@ PUBLIC: Final = "public"
 _AGGREGATES: frozenset[Permission] = frozenset(
     {"metrics:read", "live:read", "signals:read", "costs:read", "checks:read", "runs:read", "monitoring:read"}
 )
-_EVIDENCE: frozenset[Permission] = frozenset({"events:read", "reports:read", "reports:generate", "dead_letters:read"})
+_EVIDENCE: frozenset[Permission] = frozenset(
+    {
+        "events:read",
+        "reports:read",
+        "reports:generate",
+        "dead_letters:read",
+        "audit:read",
+        "access:review",
+        "system:describe",
+    }
+)
 _RIGHTS: frozenset[Permission] = frozenset({"retention:manage", "retention:prove", "subjects:manage"})
 ROLES: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
     {
         "viewer": _AGGREGATES,
         "analyst": _AGGREGATES | {"events:read", "reports:read", "anomalies:dismiss", "maintenance:manage"},
         "ingest": frozenset({"events:write"}),
-        "compliance": _AGGREGATES | _EVIDENCE | _RIGHTS | {"audit:read", "access:review", "system:describe"},
+        "compliance": _AGGREGATES | _EVIDENCE | _RIGHTS,
         "admin": frozenset(get_args(Permission)),
     }
 )
@@ -101,11 +111,14 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("GET", "/api/v1/prices"): "costs:read",
         ("GET", "/api/v1/reports"): "reports:read",
         ("GET", "/api/v1/reports/{report_id}"): "reports:read",
+        ("GET", "/api/v1/reports/{report_id}/documents/{format}"): "reports:read",
+        ("GET", "/api/v1/reports/{report_id}/verification"): "reports:read",
         ("POST", "/api/v1/reports"): "reports:generate",
         ("GET", "/api/v1/reports/requests/{report_request_id}"): "reports:generate",
         ("DELETE", "/api/v1/reports/requests/{report_request_id}"): "reports:generate",
         ("GET", "/api/v1/access-review"): "access:review",
         ("GET", "/api/v1/system-description"): "system:describe",
+        ("GET", "/api/v1/deliveries"): "reports:read",
         ("GET", "/api/v1/checks"): "checks:read",
         ("GET", "/api/v1/checks/history"): "checks:read",
         ("GET", "/api/v1/checks/{asset}/{rule}/rows"): "checks:read",

@@ -34,6 +34,7 @@ GET /api/v1/checks: 200
 GET /api/v1/correlations: 200
 GET /api/v1/costs: 200
 GET /api/v1/dead-letters: 200
+GET /api/v1/deliveries: 200
 GET /api/v1/events/{event_id}: 200
 GET /api/v1/events: 200
 GET /api/v1/forecasts/models: 200
@@ -47,6 +48,8 @@ GET /api/v1/metrics: 200 304
 GET /api/v1/prices: 200 304
 GET /api/v1/quality-scores: 200
 GET /api/v1/reports/requests/{report_request_id}: 200
+GET /api/v1/reports/{report_id}/documents/{format}: 200
+GET /api/v1/reports/{report_id}/verification: 200
 GET /api/v1/reports/{report_id}: 200
 GET /api/v1/reports: 200
 GET /api/v1/retention/holds: 200
