@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from assets import archive, checks, costs, failed_days, jobs, landing, reports, rollups, signals
+from assets import archive, checks, costs, failed_days, jobs, landing, quality_scores, reports, rollups, signals
 from assets.resources import hub_resource
 from sensors.backfill_requests import backfill_sensor
 from sensors.failed_partitions import failed_partitions
@@ -31,6 +31,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
             signals.correlations,
             signals.incidents,
             reports.compliance_report,
+            quality_scores.quality_scores,
         ],
         asset_checks=[*checks.CHECKS, *failed_days.FAILED_DAY_CHECKS.values()],
         jobs=jobs.JOBS,

@@ -31,7 +31,7 @@ def _job(
 JOBS: list[UnresolvedAssetJobDefinition | dg.JobDefinition] = [
     _job(
         "daily",
-        [*_DAILY_TABLES, "forecasts", "compliance_report"],
+        [*_DAILY_TABLES, "forecasts", "compliance_report", "quality_scores"],
         "Costs, signals and the evidence report of the days, after every check on what they are made from.",
         watched=["events", "ledger", *_WINDOWS],
     ),
@@ -39,6 +39,7 @@ JOBS: list[UnresolvedAssetJobDefinition | dg.JobDefinition] = [
     *[_job(table, [table], f"Recompute {table}, and check it.") for table in _DAILY_TABLES],
     _job("events_archive", ["events_archive"], "Write closed days of events to the archive, and verify them."),
     _job("forecasts", ["forecasts"], "Forecast again from everything up to now."),
+    _job("quality_scores", ["quality_scores"], "Scores of the days, from the latest verdicts that cover them."),
     _job("compliance_report", ["compliance_report"], "The evidence report of the days."),
     maintenance,
 ]
@@ -108,6 +109,7 @@ def _archive(context: dg.ScheduleEvaluationContext, hub: Hub) -> list[dg.RunRequ
 SCHEDULES = [
     _archive,
     _schedule("daily", "daily", "30 0 * * *", "Costs, signals, forecasts and checks of yesterday.", _yesterday),
+    _schedule("quality_scores", "quality_scores", "30 1 * * *", "Scores of yesterday.", _yesterday),
     _schedule("weekly_report", "compliance_report", "0 6 * * 1", "Evidence of the week that ended Sunday.", _last_week),
     _schedule("monthly_report", "compliance_report", "0 6 1 * *", "Evidence of the month that ended.", _last_month),
     dg.ScheduleDefinition(

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from lah_platform.cli import anomalies, configuration, data, operate, stack
+from lah_platform.cli import anomalies, checks, configuration, data, operate, stack
 from lah_platform.cli.keys import keys
 from lah_platform.cli.readers import readers
 from lah_platform.cli.retention import holds, retention
@@ -27,6 +27,7 @@ app.command()(stack.doctor)
 app.command()(data.replay)
 app.command()(data.backfill)
 app.command()(data.report)
+app.add_typer(checks.checks, name="checks")
 app.command()(configuration.access_review)
 app.command()(configuration.system_description)
 app.add_typer(data.dead_letters, name="dead-letters")
