@@ -59,7 +59,8 @@ def test_a_window_that_fails_is_suspect_with_the_larger_ones_and_clear_again_whe
 def test_very_many_windows_are_marked_by_series_and_metric(sample: Connection, sample_url: str) -> None:
     sample.execute(
         "insert into rollup_15m select timestamptz '2026-03-02 00:00Z' + n * interval '0.008 s', 2, 'ttft_ms', 1, 1,"
-        " null, 1, 1, 9, 0, 1, 1, 1, '{1}', '{1}', 1, '2026-03-03' from generate_series(0, 10000) n on conflict do nothing"
+        " null, 1, 1, 9, 0, 1, 1, 1, '{1}', '{1}', 1, '2026-03-03' from generate_series(0, 10000) n"
+        " on conflict do nothing"
     )
     assert _check(sample, sample_url, 1) == 1
     assert sample.execute("select count(*) from suspects").fetchone() == (1,)
