@@ -11,14 +11,14 @@ from api.models import Page
 from api.models_operations import Check, DeadLetter
 from api.parameters import CheckFilter, DeadLetterFilter
 from api.services import Services, services_of
+from lah_platform.stores.audit import record
+from lah_platform.stores.dead_letters import opened
 from lah_platform.stores.serving import Row
 
 __all__ = ["REPORT_POLICY", "add_routes"]
 
 # What a check counted is over every tenant's rows
 _COUNTS: Final = ("checked_rows", "failed_rows", "observed")
-# A report is a page of its own: its own style and pictures, and nothing from elsewhere
-REPORT_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
 
 
 def list_checks(
@@ -34,9 +34,15 @@ def list_checks(
 def list_dead_letters(
     caller: Caller, services: Annotated[Services, Depends(services_of)], asked: Annotated[DeadLetterFilter, Query()]
 ) -> dict[str, Any]:
-    """Records that could not be stored, newest first, with the reason and their bytes."""
+    """Records that could not be stored, newest first, with the reason and their bytes; the reading is audited."""
     page = read_page(services, "dead_letters", caller, asked, code=asked.code)
-    return {"items": list(map(_dead_letter, page.rows)), "next_cursor": page.next_cursor}
+    letters: list[Row] = page.rows
+    if services.keys is not None and any(letter["raw"] is not None for letter in letters):
+        with services.pool.connection() as connection:
+            letters = [letter | opened(connection, letter, services.keys) for letter in letters]
+            read = {"dead_letters": [letter["dead_letter_id"] for letter in letters]}
+            record(connection, caller.actor, "reveal", "dead_letters", "page", caller.tenant, read)
+    return {"items": list(map(_dead_letter, letters)), "next_cursor": page.next_cursor}
 
 
 def add_routes(app: FastAPI) -> None:
@@ -56,6 +62,7 @@ def add_routes(app: FastAPI) -> None:
 
 def _dead_letter(found: Row) -> Row:
     raw: bytes | None = found.pop("raw")
+    found.pop("topic_id")
     text = encoded = None
     if raw is not None:
         try:

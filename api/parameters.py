@@ -30,6 +30,7 @@ __all__ = [
     "MetricFilter",
     "Note",
     "Paging",
+    "PriceFilter",
     "ReportFilter",
     "Text",
     "TimeRange",
@@ -202,6 +203,16 @@ class CostFilter(Paging, Dimensions):
 
     from_: Day | None = Field(None, alias="from", description="First day, included (UTC).", examples=["2026-01-01"])
     to: Day | None = Field(None, description="Last day, included (UTC).", examples=["2026-01-31"])
+
+
+class PriceFilter(Paging):
+    """Which prices."""
+
+    on: Day | None = Field(
+        None, description="In force on this day (UTC); without it all of all times.", examples=["2026-01-31"]
+    )
+    provider: Text | None = Field(None, description="Who sells it.", examples=["openai"])
+    model: Text | None = Field(None, description="Model id.", examples=["gpt-4o"])
 
 
 class ReportFilter(Paging):

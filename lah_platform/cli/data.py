@@ -160,16 +160,21 @@ def _list(
 
 @dead_letters.command("show")
 def _show(dead_letter_id: int) -> None:
-    """One dead letter with its bytes and headers, as JSON.
+    """One dead letter with its bytes and headers, as JSON; the reading is audited.
 
     Example: lah dead-letters show 7
     """
+    from getpass import getuser
+
     from lah_platform.stack.endpoints import database_url
+    from lah_platform.stores.audit import record
     from lah_platform.stores.dead_letters import dead_letter
+    from lah_platform.stores.master_keys import hub_key_ring
     from lah_platform.stores.postgres import connect
 
     with connect(database_url(settings())) as connection:
-        letter = dead_letter(connection, dead_letter_id)
+        letter = dead_letter(connection, dead_letter_id, hub_key_ring(settings()))
+        record(connection, f"cli:{getuser()}", "reveal", "dead_letters", str(dead_letter_id), letter["tenant"], {})
 
     def readable(value: Any) -> Any:
         return bytes(value).decode("utf-8", "backslashreplace") if isinstance(value, bytes | memoryview) else str(value)
@@ -186,17 +191,19 @@ def _replay(
 
     Example: lah dead-letters replay --code unsupported_schema_version
     """
+    from lah_platform.privacy.redaction import redactor
     from lah_platform.stack.endpoints import database_url
     from lah_platform.stack.landing_process import decode_now
     from lah_platform.stores.conflicts import ConflictMemory
     from lah_platform.stores.dead_letters import pending
     from lah_platform.stores.dead_letters import replay as again
     from lah_platform.stores.landing import SeriesBook
+    from lah_platform.stores.master_keys import hub_key_ring
     from lah_platform.stores.postgres import connect
 
     counts = {"stored": 0, "duplicate": 0, "dead_lettered": 0}
     with connect(database_url(settings())) as connection:
-        series = SeriesBook(settings().series_limit)
+        series, keys = SeriesBook(settings().series_limit), hub_key_ring(settings())
         window = settings().strict_window
         memory = None if window is None else ConflictMemory(window)
         for each in ids or pending(connection, code):
@@ -209,6 +216,8 @@ def _replay(
                 series=series,
                 series_tags=settings().series_tags,
                 memory=memory,
+                keys=keys,
+                redact=redactor(),
             )
             counts[result.outcome] += 1
             if result.reason:

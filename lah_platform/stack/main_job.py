@@ -34,8 +34,8 @@ _ROLLUP_SECONDS = 240.0
 _RUN_SECONDS = 300.0
 _ACTOR = "lah demo"
 _MARTS = ("cost_by_team_day", "model_service_levels", "compliance_evidence_daily")
-# producers' topic; written beside every run; of closed days, where there is an archive
-_NOT_OURS_TO_MAKE = ("kafka_events", "checks", "audit_log", "events_archive")
+# producers' topic; written beside every run; signed every hour; of closed days, where there is an archive
+_NOT_OURS_TO_MAKE = ("kafka_events", "checks", "audit_log", "audit_heads", "events_archive")
 
 
 @dataclass

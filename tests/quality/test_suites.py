@@ -163,6 +163,27 @@ def test_events_that_wait_for_a_rollup_tick_are_not_missing(sample_url: str) -> 
     assert all(verdict.passed for verdict in run_suite(sample_url, "rollup_1m", DAY, NEXT_DAY))
 
 
+def test_minutes_that_the_longer_windows_wait_for_are_not_missing_there(sample_url: str) -> None:
+    with connect(sample_url) as connection, connection.transaction():
+        connection.execute(b"""
+            insert into rollup_partial_sets (day, first_minute, group_count, series_ids, metrics, minutes, counts,
+                sums, exact_sums, minima, maxima, means, m2s, hist_sizes, hist_keys, hist_counts, in_minutes)
+            select (bucket_start at time zone 'UTC')::date, bucket_start, 1, array[series_id], array[metric],
+                array[bucket_start], array[count], array[sum], array[sum_exact], array[min], array[max], array[mean],
+                array[m2], array[cardinality(hist_keys)], hist_keys, hist_counts, true
+            from rollup_1m where series_id = 2
+        """)
+        for window in WINDOWS[1:]:
+            connection.execute(f"delete from {window.table} where series_id = 2".encode())
+
+    for window in WINDOWS:
+        assert all(verdict.passed for verdict in run_suite(sample_url, window.table, DAY, NEXT_DAY)), window.name
+    with connect(sample_url) as connection:
+        connection.execute("update rollup_partial_sets set counts = array[counts[1] + 1]")
+    found = {verdict.check_name for verdict in run_suite(sample_url, "rollup_1d", DAY, NEXT_DAY) if not verdict.passed}
+    assert "equals_its_minutes" in found
+
+
 def test_an_offset_of_a_topic_made_anew_is_not_taken_for_an_earlier_replay(sample_url: str) -> None:
     with connect(sample_url) as connection:
         connection.execute(b"update events set record_offset = 6 where event_id::text like '%-000000000011'")
