@@ -15,7 +15,7 @@ from lah_platform.stores.audit import record
 from lah_platform.stores.dead_letters import opened
 from lah_platform.stores.serving import Row
 
-__all__ = ["REPORT_POLICY", "add_routes"]
+__all__ = ["add_routes"]
 
 # What a check counted is over every tenant's rows
 _COUNTS: Final = ("checked_rows", "failed_rows", "observed")

@@ -9,6 +9,7 @@ from api.access import Caller
 from api.credentials import Principal
 from api.examples import REPORT_ID
 from api.formats import quality
+from api.headers import REPORT_POLICY
 from api.lists import read_page
 from api.models import Page
 from api.models_operations import ReportContent, ReportRow, ReportVerification
@@ -19,10 +20,7 @@ from lah_platform.compliance.detached import MEDIA_TYPES, verify
 from lah_platform.stores.report_runs import ReportRun, get_report
 from lah_platform.stores.signing_key import hub_signer
 
-__all__ = ["REPORT_POLICY", "add_routes"]
-
-# A report is a page of its own: its own style and pictures, and nothing from elsewhere
-REPORT_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
+__all__ = ["add_routes"]
 
 _PATH: Final = "/api/v1/reports"
 _OFFERED: Final = ("json", "html", "pdf", "csv")  # in the order of preference where Accept has none
