@@ -45,8 +45,8 @@ GET /api/v1/incidents: 200
 GET /api/v1/keys: 200
 GET /api/v1/lineage: 200
 GET /api/v1/metrics: 200 304
-GET /api/v1/quality-scores: 200
 GET /api/v1/prices: 200 304
+GET /api/v1/quality-scores: 200
 GET /api/v1/reports/requests/{report_request_id}: 200
 GET /api/v1/reports/{report_id}/documents/{format}: 200
 GET /api/v1/reports/{report_id}/verification: 200
@@ -57,8 +57,8 @@ GET /api/v1/retention/rules: 200
 GET /api/v1/retention/runs: 200
 GET /api/v1/runs: 200
 GET /api/v1/stream: 200
-GET /api/v1/suspects: 200
 GET /api/v1/subjects/receipts: 200
+GET /api/v1/suspects: 200
 GET /api/v1/system-description: 200
 GET /api/v1/watermarks: 200
 GET /docs: 200
