@@ -62,14 +62,24 @@ PUBLIC: Final = "public"
 _AGGREGATES: frozenset[Permission] = frozenset(
     {"metrics:read", "live:read", "signals:read", "costs:read", "checks:read", "runs:read", "monitoring:read"}
 )
-_EVIDENCE: frozenset[Permission] = frozenset({"events:read", "reports:read", "reports:generate", "dead_letters:read"})
+_EVIDENCE: frozenset[Permission] = frozenset(
+    {
+        "events:read",
+        "reports:read",
+        "reports:generate",
+        "dead_letters:read",
+        "audit:read",
+        "access:review",
+        "system:describe",
+    }
+)
 _RIGHTS: frozenset[Permission] = frozenset({"retention:manage", "retention:prove", "subjects:manage"})
 ROLES: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
     {
         "viewer": _AGGREGATES,
         "analyst": _AGGREGATES | {"events:read", "reports:read", "anomalies:dismiss", "maintenance:manage"},
         "ingest": frozenset({"events:write"}),
-        "compliance": _AGGREGATES | _EVIDENCE | _RIGHTS | {"audit:read", "access:review", "system:describe"},
+        "compliance": _AGGREGATES | _EVIDENCE | _RIGHTS,
         "admin": frozenset(get_args(Permission)),
     }
 )
@@ -131,8 +141,6 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("POST", "/api/v1/retention/holds"): "retention:manage",
         ("DELETE", "/api/v1/retention/holds/{hold_id}"): "retention:manage",
         ("GET", "/api/v1/retention/runs"): "retention:prove",
-        ("GET", "/api/v1/audit"): "audit:read",
-        ("GET", "/api/v1/audit/heads"): "audit:read",
         ("POST", "/api/v1/consents"): "subjects:manage",
         ("POST", "/api/v1/consents/query"): "subjects:manage",
         ("POST", "/api/v1/consents/withdraw"): "subjects:manage",
@@ -140,6 +148,8 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("POST", "/api/v1/subjects/erase"): "subjects:manage",
         ("GET", "/api/v1/subjects/receipts"): "subjects:manage",
         ("POST", "/api/v1/subjects/verify"): "subjects:manage",
+        ("GET", "/api/v1/audit"): "audit:read",
+        ("GET", "/api/v1/audit/heads"): "audit:read",
         ("GET", "/metrics/prometheus"): "monitoring:read",
         ("GET", "/health"): PUBLIC,
         ("GET", "/ready"): PUBLIC,

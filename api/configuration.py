@@ -6,8 +6,8 @@ from fastapi import Depends, FastAPI, Header, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from api.access import ROLES, Caller
-from api.evidence import REPORT_POLICY
 from api.formats import JSON, quality
+from api.headers import REPORT_POLICY
 from api.models_configuration import Facts
 from api.services import Services, services_of
 from lah_platform.compliance.facts import FactsDocument, facts_content, facts_html

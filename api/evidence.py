@@ -15,12 +15,10 @@ from lah_platform.stores.audit import record
 from lah_platform.stores.dead_letters import opened
 from lah_platform.stores.serving import Row
 
-__all__ = ["REPORT_POLICY", "add_routes"]
+__all__ = ["add_routes"]
 
 # What a check counted is over every tenant's rows
 _COUNTS: Final = ("checked_rows", "failed_rows", "observed")
-# A report is a page of its own: its own style and pictures, and nothing from elsewhere
-REPORT_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
 
 
 def list_checks(

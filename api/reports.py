@@ -7,9 +7,9 @@ from fastapi import Depends, FastAPI, Header, Path, Query, Response
 
 from api.access import Caller
 from api.credentials import Principal
-from api.evidence import REPORT_POLICY
 from api.examples import REPORT_ID
 from api.formats import quality
+from api.headers import REPORT_POLICY
 from api.lists import read_page
 from api.models import Page
 from api.models_operations import ReportContent, ReportRow, ReportVerification

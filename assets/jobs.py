@@ -44,9 +44,9 @@ JOBS: list[UnresolvedAssetJobDefinition | dg.JobDefinition] = [
     _job("events_archive", ["events_archive"], "Write closed days of events to the archive, and verify them."),
     _job("forecasts", ["forecasts"], "Forecast again from everything up to now."),
     _job("compliance_report", ["compliance_report"], "The evidence report of the days."),
+    _job("audit", ["audit_heads"], "Verify the audit log, sign its head, send heads that have not arrived outside."),
     *[_job(asset_of(period), [asset_of(period)], f"The scheduled reports of a {period}.") for period in PERIODS],
     _job("deliveries", ["deliveries"], "One attempt of every delivery that is due."),
-    _job("audit", ["audit_heads"], "Verify the audit log, sign its head, send heads that have not arrived outside."),
     maintenance,
 ]
 

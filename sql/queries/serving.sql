@@ -338,17 +338,6 @@ from rollup_watermarks where %(tenant)s::text = '*' or tenant = %(tenant)s::text
 select distinct on (topic, partition) topic, partition, next_offset, caught_up_at
 from landing_offsets order by topic, partition, updated_at desc
 
--- name: deliveries
--- Documents of reports on their way out, the newest first.
-select d.delivery_id, d.report_id, r.name as report, d.format as document, d.tenant, d.target, d.kind, d.state, d.attempts,
-       d.last_error, d.requested_at, d.next_attempt_at, d.delivered_at, d.sha256
-from deliveries d join reports r using (report_id)
-where (d.requested_at, d.delivery_id) < (%(after_0)s::timestamptz, %(after_1)s::uuid)
-  and (%(tenant)s::text = '*' or d.tenant = %(tenant)s::text)
-  and (%(state)s::text is null or d.state = %(state)s::text)
-order by d.requested_at desc, d.delivery_id desc
-limit %(limit)s
-
 -- name: prices
 -- The price book, which is nobody's: all prices there ever were, or those in force at some time of [start, end).
 select model, provider, valid_from, nullif(valid_to, 'infinity') as valid_to, input_usd_per_mtok,
@@ -359,4 +348,14 @@ where (model, valid_from) > (%(after_0)s::text, %(after_1)s::timestamptz)
   and (%(provider)s::text is null or provider = %(provider)s::text)
   and (%(model)s::text is null or model = %(model)s::text)
 order by model, valid_from
+
+-- name: deliveries
+-- Documents of reports on their way out, the newest first.
+select d.delivery_id, d.report_id, r.name as report, d.format as document, d.tenant, d.target, d.kind, d.state, d.attempts,
+       d.last_error, d.requested_at, d.next_attempt_at, d.delivered_at, d.sha256
+from deliveries d join reports r using (report_id)
+where (d.requested_at, d.delivery_id) < (%(after_0)s::timestamptz, %(after_1)s::uuid)
+  and (%(tenant)s::text = '*' or d.tenant = %(tenant)s::text)
+  and (%(state)s::text is null or d.state = %(state)s::text)
+order by d.requested_at desc, d.delivery_id desc
 limit %(limit)s

@@ -47,6 +47,23 @@ SECRET = b"a secret of the tests, long enough"
 _MASTER = HeldKeys("file", {1: bytes(32)})
 TENANTS = ("acme", "globex")
 
+LISTS = {
+    "events": "/api/v1/events",
+    "metrics": "/api/v1/metrics",
+    "anomalies": "/api/v1/anomalies",
+    "correlations": "/api/v1/correlations",
+    "incidents": "/api/v1/incidents",
+    "forecasts": "/api/v1/forecasts",
+    "forecast_models": "/api/v1/forecasts/models",
+    "costs": "/api/v1/costs",
+    "reports": "/api/v1/reports",
+    "checks": "/api/v1/checks",
+    "check_history": "/api/v1/checks/history",
+    "quality_scores": "/api/v1/quality-scores",
+    "suspects": "/api/v1/suspects",
+    "dead_letters": "/api/v1/dead-letters",
+}
+
 
 @dataclass
 class Clock:
@@ -87,9 +104,13 @@ def running_api(url: str) -> Iterator[Api]:
     """The app on the migrated database at `url`, with a key for every tenant and role."""
     door = DirectDoor(url, decoder=decode_at_now)
     with open_pool(url, application_name="test-api", max_size=4, statement_timeout_ms=15_000) as pool:
-        settings = Settings(signing_key=SecretStr(SIGNING_KEY))
         services = Services(
-            pool=pool, door=door, settings=settings, secret=SECRET, keys=KeyRing(_MASTER), clock=lambda: NOW
+            pool=pool,
+            door=door,
+            settings=Settings(signing_key=SecretStr(SIGNING_KEY)),
+            secret=SECRET,
+            keys=KeyRing(_MASTER),
+            clock=lambda: NOW,
         )
         keys = {}
         with pool.connection() as connection:
@@ -314,3 +335,17 @@ def _seed_common(connection: Connection) -> None:
         "create table dagster.event_logs (run_id text, dagster_event_type text, asset_key text, partition text)"
     )
     connection.execute("insert into dagster.runs values (1, 'r1', 'cost_daily', 'SUCCESS', %s, 0, 1)", [NOW])
+
+
+def problem_of(api: Api, path: str, **parameters: Any) -> dict[str, Any]:
+    answer = api.client("*", "admin").get(path, params=parameters)
+    assert answer.status_code == 422, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = answer.json()
+    assert problem["status"] == 422
+    assert problem["advice"]
+    return problem
+
+
+def required_by(path: str) -> dict[str, str]:
+    return {"window": "1h", "metric": "latency_ms"} if "metrics" in path else {}

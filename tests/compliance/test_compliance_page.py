@@ -1,4 +1,4 @@
-"""What docs/compliance.md says is so: its table is the controls', its plan is taken, its code verifies."""
+"""What docs/compliance.md says is so: its table is the controls, its plan is taken, its code verifies signatures."""
 
 import base64
 import re
