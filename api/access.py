@@ -52,22 +52,34 @@ Permission = Literal[
     "keys:manage",
     "retention:manage",
     "retention:prove",
+    "subjects:manage",
     "access:review",
     "system:describe",
+    "audit:read",
 ]
 PUBLIC: Final = "public"
 
 _AGGREGATES: frozenset[Permission] = frozenset(
     {"metrics:read", "live:read", "signals:read", "costs:read", "checks:read", "runs:read", "monitoring:read"}
 )
-_EVIDENCE: frozenset[Permission] = frozenset({"events:read", "reports:read", "reports:generate", "dead_letters:read"})
-_RIGHTS: frozenset[Permission] = frozenset({"retention:manage", "retention:prove"})
+_EVIDENCE: frozenset[Permission] = frozenset(
+    {
+        "events:read",
+        "reports:read",
+        "reports:generate",
+        "dead_letters:read",
+        "audit:read",
+        "access:review",
+        "system:describe",
+    }
+)
+_RIGHTS: frozenset[Permission] = frozenset({"retention:manage", "retention:prove", "subjects:manage"})
 ROLES: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
     {
         "viewer": _AGGREGATES,
         "analyst": _AGGREGATES | {"events:read", "reports:read", "anomalies:dismiss", "maintenance:manage"},
         "ingest": frozenset({"events:write"}),
-        "compliance": _AGGREGATES | _EVIDENCE | _RIGHTS | {"access:review", "system:describe"},
+        "compliance": _AGGREGATES | _EVIDENCE | _RIGHTS,
         "admin": frozenset(get_args(Permission)),
     }
 )
@@ -99,12 +111,19 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("GET", "/api/v1/prices"): "costs:read",
         ("GET", "/api/v1/reports"): "reports:read",
         ("GET", "/api/v1/reports/{report_id}"): "reports:read",
+        ("GET", "/api/v1/reports/{report_id}/documents/{format}"): "reports:read",
+        ("GET", "/api/v1/reports/{report_id}/verification"): "reports:read",
         ("POST", "/api/v1/reports"): "reports:generate",
         ("GET", "/api/v1/reports/requests/{report_request_id}"): "reports:generate",
         ("DELETE", "/api/v1/reports/requests/{report_request_id}"): "reports:generate",
         ("GET", "/api/v1/access-review"): "access:review",
         ("GET", "/api/v1/system-description"): "system:describe",
+        ("GET", "/api/v1/deliveries"): "reports:read",
         ("GET", "/api/v1/checks"): "checks:read",
+        ("GET", "/api/v1/checks/history"): "checks:read",
+        ("GET", "/api/v1/checks/{asset}/{rule}/rows"): "checks:read",
+        ("GET", "/api/v1/quality-scores"): "checks:read",
+        ("GET", "/api/v1/suspects"): "checks:read",
         ("GET", "/api/v1/dead-letters"): "dead_letters:read",
         ("POST", "/api/v1/backfills"): "backfills:operate",
         ("GET", "/api/v1/backfills"): "backfills:operate",
@@ -122,6 +141,15 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("POST", "/api/v1/retention/holds"): "retention:manage",
         ("DELETE", "/api/v1/retention/holds/{hold_id}"): "retention:manage",
         ("GET", "/api/v1/retention/runs"): "retention:prove",
+        ("GET", "/api/v1/audit"): "audit:read",
+        ("GET", "/api/v1/audit/heads"): "audit:read",
+        ("POST", "/api/v1/consents"): "subjects:manage",
+        ("POST", "/api/v1/consents/query"): "subjects:manage",
+        ("POST", "/api/v1/consents/withdraw"): "subjects:manage",
+        ("POST", "/api/v1/subjects/export"): "subjects:manage",
+        ("POST", "/api/v1/subjects/erase"): "subjects:manage",
+        ("GET", "/api/v1/subjects/receipts"): "subjects:manage",
+        ("POST", "/api/v1/subjects/verify"): "subjects:manage",
         ("GET", "/metrics/prometheus"): "monitoring:read",
         ("GET", "/health"): PUBLIC,
         ("GET", "/ready"): PUBLIC,

@@ -1,20 +1,22 @@
 """What is configured: the access review of the caller's tenant, and the description of the whole system."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Depends, FastAPI, Header, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from api.access import ROLES, Caller
-from api.evidence import REPORT_POLICY
 from api.formats import JSON, quality
 from api.models_configuration import Facts
 from api.services import Services, services_of
 from lah_platform.compliance.facts import FactsDocument, facts_content, facts_html
 from lah_platform.stores.facts_documents import make_access_review, make_system_description
+from lah_platform.stores.report_plan import load_plan
 
 __all__ = ["add_routes"]
 
+# A document is a page of its own: its own style, and nothing from elsewhere
+_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 _Accepts = Annotated[str, Header(description="`text/html` for the page, else JSON.")]
 _Parts = Annotated[Services, Depends(services_of)]
 
@@ -32,7 +34,11 @@ def system_description(_caller: Caller, services: _Parts, accept: _Accepts = "ap
     """What runs, how it is set, what it holds and whom it talks to, with the source of each fact."""
     with services.pool.connection() as connection:
         document = make_system_description(
-            connection, services.settings, roles=_roles(), targets=(), now=services.clock()
+            connection,
+            services.settings,
+            roles=_roles(),
+            targets=load_plan(services.settings).places(),
+            now=services.clock(),
         )
     return _answer(document, accept)
 
@@ -57,5 +63,5 @@ def _roles() -> dict[str, frozenset[str]]:
 def _answer(document: FactsDocument, accept: str) -> Response:
     content = facts_content(document)
     if quality(accept, "text/html") > quality(accept, JSON.media_type):
-        return HTMLResponse(facts_html(content), headers={"Vary": "Accept", "Content-Security-Policy": REPORT_POLICY})
+        return HTMLResponse(facts_html(content), headers={"Vary": "Accept", "Content-Security-Policy": _POLICY})
     return JSONResponse(content, headers={"Vary": "Accept"})

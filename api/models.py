@@ -172,6 +172,7 @@ class MetricRow(SeriesDimensions):
     computed_at: datetime
     is_final: bool = Field(description="Whether the watermark has passed the bucket's end.")
     is_live: bool = Field(description="Whether it holds what no tick has merged yet.")
+    is_suspect: bool = Field(description="Whether it, or what it was made of, failed a check: see /api/v1/suspects.")
 
 
 class MetricPage(RangePage[MetricRow]):

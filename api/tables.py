@@ -33,7 +33,7 @@ _LOOKBACK: Final = {
     "1M": timedelta(days=730),
 }
 # What an answer's row changes with: all else is the same for the same series and bucket
-_MADE_OF: Final = ("bucket_start", "series_id", "revision", "computed_at", "is_final", "is_live")
+_MADE_OF: Final = ("bucket_start", "series_id", "revision", "computed_at", "is_final", "is_live", "is_suspect")
 _COST_DAYS: Final = timedelta(days=30)
 
 

@@ -1,7 +1,7 @@
 """Signals on the hourly rollups: anomalies, forecasts, correlations. What they mean is in their rooms."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
@@ -11,6 +11,7 @@ from pydantic import Field
 
 from assets.gravest import gravest
 from assets.hourly_anomalies import HISTORY, judge_days
+from assets.judging import check_results, check_specs, staged_judge
 from assets.partitions import DAILY, days_of, period_of
 from assets.resources import Hub
 from assets.tables import table_spec
@@ -24,6 +25,7 @@ from lah_platform.stores import anomaly_feedback, signals
 from lah_platform.stores import incidents as stored_incidents
 from lah_platform.stores.cold_events import refuse_cold_days
 from lah_platform.stores.points import read_points
+from lah_platform.stores.staging import RowsRefused, staging
 
 __all__ = ["MEASURES", "anomalies", "correlations", "forecasts", "incidents"]
 
@@ -196,9 +198,14 @@ class ForecastConfig(dg.Config):
     processes: int = 2
 
 
-@dg.multi_asset(name="compute_forecasts", specs=[_FORECASTS])
-def forecasts(context: dg.AssetExecutionContext, config: ForecastConfig, hub: Hub) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Forecast hours and days from everything up to the last whole one, and judge what was forecast before."""
+@dg.multi_asset(name="compute_forecasts", specs=[_FORECASTS], check_specs=check_specs("forecasts", "forecasts"))
+def forecasts(
+    context: dg.AssetExecutionContext, config: ForecastConfig, hub: Hub
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:  # type: ignore[type-arg]
+    """Forecast hours and days from everything up to the last whole one, and judge what was forecast before.
+
+    What was forecast is served once it passed its blocking checks; else the run fails and nothing is.
+    """
     from lah_platform.forecasts.forecast import forecast_with_reasons
     from lah_platform.forecasts.judged import judged
     from lah_platform.forecasts.lstm import network_of
@@ -208,7 +215,11 @@ def forecasts(context: dg.AssetExecutionContext, config: ForecastConfig, hub: Hu
     now, started = datetime.now(UTC), time.monotonic()
     holidays = [date.fromisoformat(day) for day in config.holidays]
     rows = left_out = compared = 0
-    with hub.connection() as connection, over_cores(config.processes) as over:
+    with (
+        hub.connection() as connection,
+        over_cores(config.processes) as over,
+        staging(connection, *signals.FORECAST_TABLES) as stage,
+    ):
         for name, (step, horizon, history) in _FORECAST_WINDOWS.items():
             until = window(name).floor(now)
             for metric, measure in FORECAST.items():
@@ -233,8 +244,16 @@ def forecasts(context: dg.AssetExecutionContext, config: ForecastConfig, hub: Hu
                 )
                 for reason in made.not_fitted.iter_rows(named=True):
                     context.log.debug("no forecast of series %(series_id)s %(metric)s: %(reason)s", reason)
-                rows += signals.write_forecasts(connection, made.frame, made.models, window=name, computed_at=now)
-    return _result(rows, _complete_until(now), started, series_left_out=left_out, forecasts_judged=compared)
+                rows += signals.stage_forecasts(connection, made.frame, made.models, window=name, computed_at=now)
+        end = now + max(step * horizon for step, horizon, _ in _FORECAST_WINDOWS.values()) + _DAY
+        judge, verdicts = staged_judge(connection, hub, "forecasts", now - _DAY, end, context.run.run_id)
+        try:
+            signals.publish_forecasts(stage, windows=list(_FORECAST_WINDOWS), computed_at=now, judge=judge)
+        except RowsRefused:
+            yield from check_results(verdicts, "forecasts")
+            raise
+    yield _result(rows, _complete_until(now), started, series_left_out=left_out, forecasts_judged=compared)
+    yield from check_results(verdicts, "forecasts")
 
 
 def _points(

@@ -35,7 +35,7 @@ _EVENTS = """
     select at, s.tenant, lah_benchmark_id(n), s.series_id, at + interval '400 milliseconds', s.source_module,
         s.event_type, s.event_type, s.subtype, 'info', 'production', '1.0.0',
         case when kind = 2 then lah_benchmark_id(n - 1) end, s.model, 'req-' || n / 5,
-        case when kind = 0 then 120 + n %% 977 end, case when kind = 0 then 40 + n %% 97 end,
+        case when kind = 0 then 120 + n %% 977 end, case when kind = 0 then 40 + n %% 80 end,
         case when kind in (0, 4) then 30 + n %% 31 end, case when kind = 4 then 1 + n %% 13 end,
         case when kind = 3 then 50 + n %% 50 end, case when kind = 3 then n %% 7 end,
         case when kind in (1, 2) then 1000 + n / 5 %% 997 end, case when kind in (1, 2) then 340 end,

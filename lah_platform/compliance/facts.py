@@ -5,6 +5,7 @@ Belongs here: the shape of such a document, as JSON and as HTML. Does not: what 
 """
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ __all__ = ["FactTable", "FactsDocument", "Finding", "Value", "facts_content", "f
 
 Value = str | int | bool | None | datetime
 Severity = Literal["high", "medium", "low"]
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)\+00:00")
 _ORDER: tuple[Severity, ...] = ("high", "medium", "low")
 
 
@@ -127,7 +129,10 @@ def _shown(value: object) -> str:
         return "\N{EN DASH}"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    moment = _MOMENT.fullmatch(str(value))
+    return f"{moment[1]} {moment[2]}" if moment else str(value)
 
 
 @cache

@@ -1,6 +1,7 @@
 """What the stored events promise."""
 
 from lah_platform.quality.rules import Asset, Rule, at_least, names, not_below, one_of, present
+from lah_platform.quality.shapes import DRIFT
 
 __all__ = ["EVENTS"]
 
@@ -122,6 +123,81 @@ _RULES = (
     ),
     Rule(
         "events",
+        "first_tokens_come_before_the_last",
+        "warn",
+        False,
+        "The time to the first token is longer than the whole answer took: tell the producer's owner that it measures "
+        "one of them wrongly; both are served as sent",
+        broken="ttft_ms > latency_ms and latency_ms >= 0",
+        shows=names("latency_ms ttft_ms"),
+    ),
+    Rule(
+        "events",
+        "measures_are_plausible",
+        "warn",
+        False,
+        "An answer of more than a day, a million tokens a second, a hundred million tokens or ten thousand dollars in "
+        "one event, or a NaN: most likely another unit; ask the producer, and erase and recompute what was wrong",
+        broken="""
+            latency_ms > 86400000 or ttft_ms > 86400000 or tokens_per_second > 1000000 or total_tokens > 100000000
+            or cost_usd > 10000
+        """,
+        shows=names("latency_ms ttft_ms tokens_per_second total_tokens cost_usd"),
+    ),
+    Rule(
+        "events",
+        "clocks_agree",
+        "warn",
+        False,
+        "Most events of this producer are dated after they arrived, or all of them lie behind by the same ten minutes "
+        "or more: set its clock by NTP, and see that it writes UTC and not its local time",
+        sql="""
+            select s.tenant, s.source_module, sum(b.events)::bigint as events, sum(b.ahead)::bigint as ahead,
+                   min(b.least_delay) as least_delay, max(b.greatest_delay) as greatest_delay
+            from (
+                select series_id, count(*) as events,
+                       count(*) filter (where ts > received_at + interval '2 s') as ahead,
+                       min(received_at - ts) as least_delay, max(received_at - ts) as greatest_delay
+                from batch group by series_id
+            ) b join series s using (series_id)
+            group by s.tenant, s.source_module
+            having sum(b.events) >= 5 and sum(b.ahead) * 2 > sum(b.events)
+                or sum(b.events) >= 100 and min(b.least_delay) > interval '10 minutes'
+                    and max(b.greatest_delay) - min(b.least_delay) < interval '10 minutes'
+        """,
+    ),
+    Rule(
+        "events",
+        "parents_exist_or_are_late",
+        "warn",
+        False,
+        "An hour after these events came, the parent that they name still had not: its producer loses events or sends "
+        "them to another hub; trees of calls break here. Parents are looked for in the same day, so the first and "
+        "the last hour are not judged",
+        sql="""
+            select c.ts, c.tenant, c.event_id, c.parent_event_id from (
+                select ts, tenant, event_id, parent_event_id, received_at from batch
+                where parent_event_id is not null and mod(uuid_hash(parent_event_id), {one_in}) = 0
+            ) c
+            where c.ts >= {period_from} + interval '1 hour' and c.ts < {period_to} - interval '1 hour'
+              and c.received_at < (select max(landed_at) from landing_batches) - interval '1 hour'
+              and not exists (
+                select from events p
+                where p.ts >= {period_from} and p.ts < {period_to} and mod(uuid_hash(p.event_id), {one_in}) = 0
+                  and p.event_id = c.parent_event_id and p.tenant = c.tenant)
+        """,
+    ),
+    Rule(
+        "events",
+        "payload_schemas_are_known",
+        "warn",
+        False,
+        "A producer began to send a field or a type, or ceased to: ask its owner whether that was meant; it is known "
+        "from tomorrow on. If not, the fields of the contract are in docs/events.md",
+        sql=DRIFT,
+    ),
+    Rule(
+        "events",
         "series_belong_to_the_tenant",
         "error",
         True,
@@ -161,16 +237,18 @@ _RULES = (
                    min(received_at) as first_received_at, max(received_at) as last_received_at
             from events
             where received_at >= {period_from} - interval '24 hours' and received_at < {period_to}
+              and mod(uuid_hash(event_id), {one_in}) = 0
             group by tenant, event_id
             having count(*) > 1 and max(received_at) >= {period_from}
         """,
+        is_by_arrival=True,
     ),
 )
 
 EVENTS = Asset(
     "events",
     "ts",
-    (*_REQUIRED, *_TOKENS, *_COUNTS, *_RATES, "cost_usd", "token_derivation"),
+    (*_REQUIRED, *_TOKENS, *_COUNTS, *_RATES, "cost_usd", "token_derivation", "parent_event_id"),
     _RULES,
     keys=names("ts tenant event_id"),
 )

@@ -64,6 +64,8 @@ _RULES = (
             from booked b full join found f using (topic, partition)
             where coalesce(b.stored, 0) <> coalesce(f.events, 0)
         """,
+        is_of_tenants=False,
+        is_by_arrival=True,
     ),
     Rule(
         "ledger",
@@ -85,6 +87,7 @@ _RULES = (
             from booked b full join kept k using (topic, partition)
             where coalesce(b.dead_lettered, 0) <> coalesce(k.dead_letters, 0)
         """,
+        is_of_tenants=False,
     ),
     Rule(
         "ledger",
@@ -104,6 +107,7 @@ _RULES = (
             from booked b full join landed l using (topic, partition)
             where coalesce(b.received, 0) <> coalesce(l.received, 0)
         """,
+        is_of_tenants=False,
     ),
     Rule(
         "ledger",
@@ -122,6 +126,7 @@ _RULES = (
             ) earlier on earlier.to_offset <> l.from_offset
             where l.landed_at >= {period_from} and l.landed_at < {period_to}
         """,
+        is_of_tenants=False,
     ),
     Rule(
         "ledger",
@@ -138,6 +143,21 @@ _RULES = (
                 order by p.from_offset desc limit 1
             ) last on last.to_offset <> o.next_offset
             where last.landed_at >= {period_from} and last.landed_at < {period_to}
+        """,
+        is_of_tenants=False,
+    ),
+    Rule(
+        "ledger",
+        "repeats_are_few",
+        "warn",
+        False,
+        "More than a tenth of what this tenant sent to the topic had been landed before: its producer's retries do not "
+        "wait for answers, or a job sends everything again; nothing is counted twice, but landing does the work",
+        sql="""
+            select topic, tenant, sum(received)::bigint as received, sum(duplicate)::bigint as duplicate,
+                   round(sum(duplicate) / sum(received), 4) as share
+            from batch group by topic, tenant
+            having sum(duplicate) >= 100 and sum(duplicate) * 10 > sum(received)
         """,
     ),
 )

@@ -36,7 +36,7 @@ COST_DAILY = Asset(
     (
         *("day", "tenant", "model", "environment", "service", "team", "requests", "unpriced_requests"),
         *_TOKENS,
-        *("reported_usd", "priced_usd", "other_usd"),
+        *("reported_usd", "priced_usd", "other_usd", "computed_at"),
     ),
     (
         Rule(
@@ -99,6 +99,40 @@ COST_DAILY = Asset(
                 from of_days d full join of_events e using (day, tenant)
                 where (coalesce(d.reported_usd, 0) <> coalesce(e.reported_usd, 0)
                    or coalesce(d.other_usd, 0) <> coalesce(e.other_usd, 0)) and day not in (select day from cold)
+            """,
+        ),
+        Rule(
+            "cost_daily",
+            "reported_is_near_priced",
+            "warn",
+            False,
+            "What the producer reports is more than double or less than half of what the price book says: look at the "
+            "model's prices (`select * from prices`), then at how the producer counts; both figures are served",
+            sql="""
+                select day, tenant, model, sum(requests)::bigint as requests, sum(reported_usd) as reported_usd,
+                       sum(priced_usd) as priced_usd
+                from batch where priced_usd is not null and unpriced_requests = 0
+                group by day, tenant, model
+                having sum(requests) >= 100 and sum(reported_usd) > 0 and sum(priced_usd) > 0
+                   and sum(reported_usd) not between sum(priced_usd) / 2 and sum(priced_usd) * 2
+            """,
+        ),
+        Rule(
+            "cost_daily",
+            "are_newer_than_their_events",
+            "warn",
+            False,
+            "Events came into the day more than a day after its costs were computed: recompute it with "
+            "`lah backfill cost_daily`, and see that the sensor late_data runs",
+            sql="""
+                select day, tenant, d.computed_at, r.computed_at as events_counted_at from (
+                    select day, tenant, max(computed_at) as computed_at from batch group by day, tenant
+                ) d
+                join lateral (
+                    select max(r.computed_at) as computed_at from rollup_1d r join series s using (series_id)
+                    where r.metric = 'cost_usd' and s.tenant = d.tenant
+                      and r.bucket_start = d.day::timestamp at time zone 'UTC'
+                ) r on r.computed_at > d.computed_at + interval '1 day'
             """,
         ),
     ),
@@ -200,6 +234,21 @@ FORECASTS = Asset(
             above("target_start", "trained_through"),
         ),
         _series_exist("forecasts", "b.metric, b.window_name, b.method, b.target_start"),
+        Rule(
+            "forecasts",
+            "are_made_of_the_latest",
+            "warn",
+            False,
+            "The newest forecast rests on data that is two days older than what is there: run the job forecasts, and "
+            "see why its schedule did not",
+            sql="""
+                select tenant, window_name, max(trained_through) as trained_through,
+                       (select final_before from rollup_state) as final_before
+                from batch group by tenant, window_name
+                having max(trained_through) < (select final_before from rollup_state) - interval '49 hours'
+                   and max(target_start) >= (select final_before from rollup_state) - interval '24 hours'
+            """,
+        ),
     ),
     keys=names("tenant series_id metric window_name method target_start"),
 )

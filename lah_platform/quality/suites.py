@@ -9,6 +9,7 @@ Belongs here: everything that touches Great Expectations, inside functions becau
 
 import json
 import os
+import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -102,12 +103,11 @@ def run_suite(
         judged = validate({_PASS: (query, -1)} | {rule.name: (query, place) for place, rule in enumerate(shared)})
         counts = _Counts(judged[_PASS].row)
         one_in = 1 if is_exhaustive else max(1, -(-counts.checked_rows // _ALL_IDS_UP_TO))
-        alone = {
-            rule.name: (_failing_query(failing(spec, rule, period_from, period_to, one_in=one_in)), None)
-            for rule in chosen
-            if not is_shared(rule) or not judged[rule.name].passed
-        }
-        found = validate(alone) if alone else {}
+        found: dict[str, _Judged] = {}
+        for rule in chosen:
+            if not is_shared(rule) or not judged[rule.name].passed:
+                query = _failing_query(failing(spec, rule, period_from, period_to, one_in=one_in))
+                found |= validate({rule.name: (query, None)})
     return [_verdict(rule, counts, shared.index(rule) if is_shared(rule) else None, judged | found) for rule in chosen]
 
 
@@ -115,6 +115,7 @@ def run_suite(
 class _Judged:
     passed: bool
     row: Mapping[str, Any]
+    seconds: float
 
 
 class _Counts:
@@ -167,6 +168,7 @@ def _verdict(rule: Rule, counts: _Counts, number: int | None, judged: Mapping[st
         {"examples": examples} if examples else {},
         rule.advice,
         tenants if rule.is_of_tenants else {},
+        judged[rule.name].seconds,
     )
 
 
@@ -233,17 +235,20 @@ def _batch(gx: Any, url: str, spec: Asset, rows: str, schema: str) -> Iterator[_
             batch = source.add_query_asset(spec.name, query=rows).add_batch_definition_whole_table("rows").get_batch()
 
             def validate(queries: Mapping[str, tuple[str, int | None]]) -> dict[str, _Judged]:
+                started = time.monotonic()
                 suite = gx.ExpectationSuite(name=spec.name)
                 for name, (query, place) in queries.items():
                     suite.add_expectation(
                         _no_failing_rows(gx)(unexpected_rows_query=query, place=place, meta={"rule": name})
                     )
                 found: dict[str, _Judged] = {}
-                for result in batch.validate(suite, result_format={"result_format": "SUMMARY"}).results:
+                results = batch.validate(suite, result_format={"result_format": "SUMMARY"}).results
+                share = (time.monotonic() - started) / len(queries)
+                for result in results:
                     name = result.expectation_config.meta["rule"]
                     _refuse_exception(spec.name, name, result.exception_info)
                     (row,) = result.result["rows"]
-                    found[name] = _Judged(result.success, row)
+                    found[name] = _Judged(result.success, row, share)
                 return found
 
             yield validate

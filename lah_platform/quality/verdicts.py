@@ -27,7 +27,8 @@ class Verdict:
 
     `checked_rows`: rows of the asset in the period. `failed_rows`: rows that broke the rule, or what the rule returns
     of them. `observed`: JSON-serialisable examples of what failed, empty when it passed. `tenants`: the same by
-    tenant, of rules whose failing rows belong to tenants; empty: the verdict is about all of them.
+    tenant, of rules whose failing rows belong to tenants; empty: the verdict is about all of them. `seconds`: what
+    judging it took, an equal share of the pass for the rules that share it.
     """
 
     asset: str
@@ -40,3 +41,4 @@ class Verdict:
     observed: Mapping[str, Any]
     advice: str
     tenants: Mapping[str, TenantVerdict] = field(default_factory=dict)
+    seconds: float = field(default=0.0, compare=False)

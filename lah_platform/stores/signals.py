@@ -9,24 +9,31 @@ from psycopg.types.json import Jsonb
 
 from lah_platform.anomalies.identity import anomaly_id
 from lah_platform.correlations.model import Correlation
+from lah_platform.quality.verdicts import Verdict
 from lah_platform.stores.frames import copy_frame, copy_rows, read_frame
 from lah_platform.stores.live_feed import noting_changes
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
+from lah_platform.stores.staging import SCHEMA as STAGED
+from lah_platform.stores.staging import Judge, Stage, staging
 
 __all__ = [
+    "FORECAST_TABLES",
     "Connection",
+    "publish_forecasts",
     "read_anomalies",
     "read_linked_events",
     "read_owners",
     "read_unjudged_forecasts",
     "read_usage",
+    "stage_forecasts",
     "write_anomalies",
     "write_correlations",
     "write_forecasts",
     "write_judged_forecasts",
 ]
 
+FORECAST_TABLES = ("forecasts", "forecast_models")
 _Q = queries("signals")
 _TIME = pl.Datetime("us", "UTC")
 _LINKED: dict[str, Any] = (
@@ -135,39 +142,47 @@ def write_anomalies(
 def write_forecasts(
     connection: Connection, frame: pl.DataFrame, models: pl.DataFrame, *, window: str, computed_at: datetime
 ) -> int:
-    """Write `window`'s forecasts and what they were made of, one origin beside the other; returns how many forecasts.
+    """Serve `window`'s forecasts and what they were made of at once, unjudged; returns how many forecasts."""
+    with staging(connection, *FORECAST_TABLES) as stage:
+        rows = stage_forecasts(connection, frame, models, window=window, computed_at=computed_at)
+        publish_forecasts(stage, windows=[window], computed_at=computed_at)
+    return rows
 
-    frame, models: of `forecasts.forecast_with_reasons`. What is there of the same series, metric and origin is
-    replaced. Forecasts older than 45 days are deleted, and what other methods said of the metrics' buckets after
-    `computed_at`, of every series: the first run after an upgrade leaves none of them. Of `forecast_models` nothing is.
+
+def stage_forecasts(
+    connection: Connection, frame: pl.DataFrame, models: pl.DataFrame, *, window: str, computed_at: datetime
+) -> int:
+    """Stage `window`'s forecasts and what they were made of; returns how many forecasts.
+
+    Within `staging(connection, *FORECAST_TABLES)`. frame, models: of `forecasts.forecast_with_reasons`.
     """
     extra = {"window_name": pl.lit(window), "computed_at": pl.lit(computed_at).cast(_TIME)}
     tenants = _tenants(connection, frame)
     rows, made_of = (each.with_columns(**extra).join(tenants, on="series_id", how="left") for each in (frame, models))
-    origins = frame.select("series_id", "metric", "trained_through").unique()
-    replaced = {
-        "series_ids": origins["series_id"].to_list(),
-        "metrics": origins["metric"].to_list(),
-        "origins": origins["trained_through"].to_list(),
-        "window": window,
-    }
     names = ["tenant", "window_name", "computed_at"]
-    with connection.transaction():
+    copy_frame(connection, "forecast_models", made_of, [*names, *models.columns], schema=STAGED)
+    return copy_frame(connection, "forecasts", rows, [*names, *frame.columns], schema=STAGED)
+
+
+def publish_forecasts(
+    stage: Stage, *, windows: Sequence[str], computed_at: datetime, judge: Judge | None = None
+) -> list[Verdict]:
+    """Serve what was staged, one origin beside the other; returns the verdicts.
+
+    What is there of the same series, metric and origin is replaced. Of `windows`, forecasts older than 45 days are
+    deleted; so is what other methods said of the staged metrics' buckets after `computed_at`, of every series: the
+    first run after an upgrade leaves none of them. Of `forecast_models` nothing is. Raises RowsRefused.
+    """
+    connection = stage.connection
+
+    def remove() -> None:
         connection.execute(_Q["lock"], {"table": "forecasts"})
-        connection.execute(_Q["delete_forecasts"], replaced)
-        connection.execute(_Q["delete_forecast_models"], replaced)
-        connection.execute(_Q["forget_forecasts"], {"window": window, "before": computed_at - _KEPT})
-        connection.execute(
-            _Q["forget_other_methods"],
-            {
-                "window": window,
-                "metrics": frame["metric"].unique().to_list(),
-                "methods": frame["method"].unique().to_list(),
-                "after": computed_at,
-            },
-        )
-        copy_frame(connection, "forecast_models", made_of, [*names, *models.columns])
-        return copy_frame(connection, "forecasts", rows, [*names, *frame.columns])
+        connection.execute(_Q["delete_forecasts"])
+        connection.execute(_Q["delete_forecast_models"])
+        connection.execute(_Q["forget_forecasts"], {"windows": list(windows), "before": computed_at - _KEPT})
+        connection.execute(_Q["forget_other_methods"], {"after": computed_at})
+
+    return stage.publish(remove, judge)
 
 
 def read_unjudged_forecasts(

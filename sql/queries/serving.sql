@@ -32,7 +32,7 @@ limit %(limit)s
 -- Rollup rows of one metric, oldest first, whose bucket starts in [from, to); {view} is the window's.
 select bucket_start, bucket_end, tenant, event_type, subtype, model, environment, service, region, team, series_id,
        source_module, provider, tags, metric, count, sum, avg, min, max, stddev, p50, p95, p99, revision, computed_at,
-       is_final, is_live
+       is_final, is_live, is_suspect
 from {view}
 where metric = %(metric)s
   and bucket_start >= %(from)s and bucket_start < %(to)s
@@ -214,19 +214,14 @@ limit %(limit)s
 
 -- name: reports
 -- Reports without their content, newest first.
-select report_id, name, tenant, period_from, period_to, generated_at, sha256, requested_by
+select report_id, name, tenant, environment, period_from, period_to, revision, generated_at, sha256, requested_by,
+       supersedes, changes
 from reports
 where (generated_at, report_id) < (%(after_0)s::timestamptz, %(after_1)s::uuid)
   and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
   and (%(name)s::text is null or name = %(name)s::text)
 order by generated_at desc, report_id desc
 limit %(limit)s
-
--- name: report
--- One report with its content, as JSON text and as HTML.
-select report_id, name, tenant, period_from, period_to, generated_at, sha256, requested_by, content::text as content, html
-from reports
-where report_id = %(report_id)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
 
 -- name: checks
 -- The latest verdict of every check.
@@ -238,9 +233,49 @@ where (asset, check_name) > (%(after_0)s::text, %(after_1)s::text)
 order by asset, check_name, checked_at desc
 limit %(limit)s
 
+-- name: check_history
+-- Every verdict of checks that was reached in [from, to), the latest first; counts are those of the tenant's rows ('*': of
+-- all), and where a verdict is about all of them there are none for a tenant.
+select c.check_id, %(tenant)s::text as tenant, c.asset, c.check_name, c.checked_at, c.severity, c.blocking,
+       case when %(tenant)s::text = '*' then c.passed else coalesce(v.passed, c.passed) end as passed,
+       case when %(tenant)s::text = '*' then c.checked_rows else v.checked_rows end as checked_rows,
+       case when %(tenant)s::text = '*' then c.failed_rows else v.failed_rows end as failed_rows,
+       c.advice, c.period_from, c.period_to, c.run_id
+from checks c
+left join tenant_verdicts v on v.check_id = c.check_id and v.tenant = %(tenant)s::text
+where c.check_id < %(after_0)s::bigint and c.checked_at >= %(from)s and c.checked_at < %(to)s
+  and (%(asset)s::text is null or c.asset = %(asset)s::text)
+  and (%(check_name)s::text is null or c.check_name = %(check_name)s::text)
+  and (%(passed)s::boolean is null
+       or %(passed)s::boolean = case when %(tenant)s::text = '*' then c.passed else coalesce(v.passed, c.passed) end)
+order by c.check_id desc
+limit %(limit)s
+
+-- name: quality_scores
+-- Scores of days from first to last, oldest first.
+select day, tenant, score, checks, failed_checks, checked_rows, failed_rows, computed_at
+from quality_scores
+where day >= coalesce(%(from)s::date, '-infinity') and day <= coalesce(%(to)s::date, 'infinity')
+  and (day, tenant) > (%(after_0)s::date, %(after_1)s::text)
+  and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+order by day, tenant
+limit %(limit)s
+
+-- name: suspects
+-- Rollup windows that failed a check and overlap [from, to), newest first; `is_open`: suspect now, or cleared since.
+select suspect_id, tenant, series_id, metric, window_name as "window", period_from, period_to, asset, check_name, advice,
+       since, cleared_at
+from suspect_windows
+where suspect_id < %(after_0)s::bigint
+  and period_to > %(from)s and period_from < %(to)s
+  and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+  and (%(is_open)s::boolean is null or (cleared_at is null) = %(is_open)s::boolean)
+order by suspect_id desc
+limit %(limit)s
+
 -- name: dead_letters
 -- Records that could not be stored, newest first.
-select dead_letter_id, tenant, topic, partition, record_offset, dead_lettered_at, code, field, reason, raw,
+select dead_letter_id, tenant, topic, topic_id, partition, record_offset, dead_lettered_at, code, field, reason, raw,
        replayed_at, replayed_as
 from dead_letters
 where dead_letter_id < %(after_0)s::bigint
@@ -313,4 +348,14 @@ where (model, valid_from) > (%(after_0)s::text, %(after_1)s::timestamptz)
   and (%(provider)s::text is null or provider = %(provider)s::text)
   and (%(model)s::text is null or model = %(model)s::text)
 order by model, valid_from
+
+-- name: deliveries
+-- Documents of reports on their way out, the newest first.
+select d.delivery_id, d.report_id, r.name as report, d.format as document, d.tenant, d.target, d.kind, d.state, d.attempts,
+       d.last_error, d.requested_at, d.next_attempt_at, d.delivered_at, d.sha256
+from deliveries d join reports r using (report_id)
+where (d.requested_at, d.delivery_id) < (%(after_0)s::timestamptz, %(after_1)s::uuid)
+  and (%(tenant)s::text = '*' or d.tenant = %(tenant)s::text)
+  and (%(state)s::text is null or d.state = %(state)s::text)
+order by d.requested_at desc, d.delivery_id desc
 limit %(limit)s

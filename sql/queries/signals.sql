@@ -35,26 +35,29 @@ delete from anomalies
 where (window_name = %(window)s and ended_at > %(start)s and started_at < %(end)s) or anomaly_id = any(%(ids)s)
 
 -- name: delete_forecasts
--- The forecasts of some series and metrics from one origin each, before they are written again.
+-- The forecasts of the series, metrics, windows and origins of the staged ones, before those are served.
 delete from forecasts f
-using unnest(%(series_ids)s::bigint[], %(metrics)s::text[], %(origins)s::timestamptz[]) as o (series_id, metric, origin)
-where f.series_id = o.series_id and f.metric = o.metric and f.window_name = %(window)s and f.trained_through = o.origin
+using (select distinct series_id, metric, window_name, trained_through from lah_staging.forecasts) s
+where f.series_id = s.series_id and f.metric = s.metric and f.window_name = s.window_name
+  and f.trained_through = s.trained_through
 
 -- name: delete_forecast_models
 -- What those forecasts were made of.
 delete from forecast_models f
-using unnest(%(series_ids)s::bigint[], %(metrics)s::text[], %(origins)s::timestamptz[]) as o (series_id, metric, origin)
-where f.series_id = o.series_id and f.metric = o.metric and f.window_name = %(window)s and f.trained_through = o.origin
+using (select distinct series_id, metric, window_name, trained_through from lah_staging.forecasts) s
+where f.series_id = s.series_id and f.metric = s.metric and f.window_name = s.window_name
+  and f.trained_through = s.trained_through
 
 -- name: forget_forecasts
 -- Forecasts of origins before a time; what they were made of and how they came out stays.
-delete from forecasts where window_name = %(window)s and trained_through < %(before)s
+delete from forecasts where window_name = any(%(windows)s) and trained_through < %(before)s
 
 -- name: forget_other_methods
--- What other methods said of metrics' buckets still to come: after an upgrade nothing of the old method is served.
-delete from forecasts
-where window_name = %(window)s and metric = any (%(metrics)s) and method <> all (%(methods)s)
-  and target_start > %(after)s
+-- What other methods said of the staged metrics' buckets still to come: after an upgrade nothing of the old is served.
+delete from forecasts f
+where f.target_start > %(after)s
+  and (f.window_name, f.metric) in (select window_name, metric from lah_staging.forecasts)
+  and (f.window_name, f.metric, f.method) not in (select window_name, metric, method from lah_staging.forecasts)
 
 -- name: unjudged_forecasts
 -- Forecasts of metrics for buckets of [start, end) that may not all have been compared with what came about.

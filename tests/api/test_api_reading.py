@@ -1,5 +1,6 @@
 """Reading: what was asked for and nothing else, in pages that lose nothing, in numbers that lose no digit."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -266,6 +267,8 @@ def test_every_time_is_utc_with_z(served: Api) -> None:
         ("text/html;q=0.1, application/json;q=0.2", "application/json"),
         ("text/*", "text/html"),
         ("text/html;q=x", "application/json"),
+        ("application/pdf", "application/pdf"),
+        ("text/csv, application/pdf;q=0.9", "text/csv"),
     ],
 )
 def test_a_report_is_json_or_the_page_as_accept_prefers(served: Api, accept: str | None, kind: str) -> None:
@@ -275,8 +278,29 @@ def test_a_report_is_json_or_the_page_as_accept_prefers(served: Api, accept: str
     if kind == "text/html":
         assert answer.text == "<h1>Report of acme</h1>"
         assert "script-src" not in answer.headers["content-security-policy"]
-    else:
+    elif kind == "application/json":
         assert answer.json()["content"] == {"tenant": "acme"}
+    else:
+        assert answer.content == {"application/pdf": b"%PDF acme", "text/csv": b"tenant\r\nacme\r\n"}[kind]
+
+
+def test_every_document_of_a_report_is_the_one_that_was_signed_until_somebody_touches_it(seeded: Api) -> None:
+    client = seeded.client("acme", "compliance")
+    address = f"/api/v1/reports/{REPORT_ID}"
+    record = client.get(f"{address}/documents/signature").json()
+    for name, stated in record["documents"].items():
+        answer = client.get(f"{address}/documents/{name}")
+        assert hashlib.sha256(answer.content).hexdigest() == stated["sha256"]
+        assert answer.headers["content-type"].split(";")[0] == stated["media_type"]
+    assert client.get(f"{address}/verification").json()["holds"] is True
+    with connect(seeded.url) as connection:
+        connection.execute(
+            "update report_documents set body = body || 'x', sha256 = encode(sha256(body || 'x'), 'hex')"
+            " where format = 'pdf'"
+        )
+    checked = client.get(f"{address}/verification").json()
+    assert checked["holds"] is False
+    assert {each["document"] for each in checked["verdicts"] if not each["holds"]} == {"pdf"}
 
 
 def test_a_dead_letter_shows_its_bytes_and_its_reason(seeded: Api) -> None:

@@ -60,6 +60,11 @@ def test_the_numbers_are_those_of_the_tables(connection: Connection) -> None:
         counted = connection.execute(f"select count(*) from lah.{row['table']}".encode()).fetchone()
         assert (row["rows"],) == counted, row
         assert row["rows_are"] == "counted"
+    tables = connection.execute(
+        "select relname::text from pg_class where relnamespace = 'lah'::regnamespace and relkind in ('r', 'p')"
+        " and not relispartition"
+    ).fetchall()
+    assert {row["table"] for row in _rows(found, "relations")} == {name for (name,) in tables}
     sent = dict(connection.execute("select tenant, sum(stored)::bigint from ledger group by tenant").fetchall())
     assert sum(sent.values()) > 0
     tenants = {row["tenant"]: (row["stored"], row["valid_keys"]) for row in _rows(found, "tenants")}

@@ -24,6 +24,9 @@ class Mutation:
         return f"{self.asset}.{self.rule}"
 
 
+_CLOSED = "update rollup_state set final_before = '2026-03-03 00:00Z'"
+
+
 def _event(rule: str, change: str, event: str, *also: str, before: str = "") -> Mutation:
     return Mutation("events", rule, f"{before}; update events set {change} where event_id = {event}", frozenset(also))
 
@@ -55,6 +58,24 @@ _EVENTS = (
         before="update series set event_type = '__other__' where series_id = (select series_id from events"
         f" where event_id = {_USAGE})",
     ),
+    _event("first_tokens_come_before_the_last", "ttft_ms = latency_ms + 1", _LATENCY),
+    _event("measures_are_plausible", "latency_ms = 86400001", _LATENCY),
+    _event("measures_are_plausible", "latency_ms = 'NaN'", _LATENCY),
+    Mutation("events", "clocks_agree", "update events set received_at = ts - interval '3 s' where tenant = 'acme'"),
+    _event("parents_exist_or_are_late", "parent_event_id = gen_random_uuid()", _LATENCY),
+    _event(
+        "parents_exist_or_are_late",
+        f"parent_event_id = {_ERRORS}",
+        _LATENCY,
+        before=f"update events set tenant = 'globex' where event_id = {_ERRORS}",
+    ),
+    _event(
+        "payload_schemas_are_known",
+        """payload = '{"new_field": 1}'""",
+        _LATENCY,
+        before="insert into payload_shapes values ('2026-03-01', 'acme', 'llm-observatory', 'telemetry', 'latency',"
+        " 'field', 'string', 20, 20)",
+    ),
     _event("conflicting_timestamps", f"event_id = {_COST}", _USAGE),
     _event("conflicting_timestamps", f"event_id = {_DAY_BEFORE}", _COST),
 )
@@ -80,6 +101,13 @@ _LEDGER = (
     ),
     Mutation("ledger", "stored_equals_events", "update dead_letters set replayed_as = 'duplicate'"),
     Mutation("ledger", "dead_lettered_equals_dead_letters", "delete from dead_letters where code = 'invalid_json'"),
+    Mutation(
+        "ledger",
+        "repeats_are_few",
+        "update ledger set received = received + 100, duplicate = duplicate + 98, stored = stored + 2"
+        " where tenant = 'acme' and minute = '2026-03-02 12:00Z'",
+        frozenset({"received_equals_batches", "stored_equals_events"}),
+    ),
     Mutation(
         "ledger",
         "received_equals_batches",
@@ -158,6 +186,29 @@ _ROLLUPS = (
         "update rollup_1m set count = count + 1 where series_id = 3 and metric = 'cost_usd' and bucket_start = ("
         "select max(bucket_start) from rollup_1m where series_id = 3 and bucket_start < '2026-03-03')",
     ),
+    Mutation(
+        "rollup_1m",
+        "ticks_keep_up_with_landing",
+        "insert into rollup_partial_sets (day, first_minute, group_count, series_ids, metrics, minutes, counts, sums,"
+        " exact_sums, minima, maxima, means, m2s, hist_sizes, hist_keys, hist_counts) values ('2026-03-02',"
+        " '2026-03-02 20:00Z', 0, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}');"
+        " update rollup_state set ticked_at = '2026-03-02 20:00Z'",
+    ),
+    Mutation(
+        "rollup_1d",
+        "volumes_are_near_their_forecast",
+        f"{_CLOSED}; insert into forecasts (tenant, series_id, metric, window_name, method, target_start,"
+        " trained_through, value, lower, upper, level, computed_at) values ('acme', 1, 'events', '1d', 'ets',"
+        " '2026-03-02', '2026-03-01', 50, 40, 60, 0.95, '2026-03-01')",
+    ),
+    Mutation(
+        "rollup_1d",
+        "tenants_do_not_fall_silent",
+        f"{_CLOSED}; insert into series (series_id, tenant, event_type, subtype, model, environment, service, region,"
+        " team) overriding system value values (7, 'initech', 'telemetry', 'latency', '', '', '', '', '');"
+        " insert into rollup_1d select '2026-02-23 00:00Z'::timestamptz + n * interval '24 hours', 7, 'events', 1,"
+        " null, 1, 1, 1, 1, 0, 1, 1, 1, '{1}', '{1}', 1, '2026-03-01' from generate_series(0, 6) n",
+    ),
 )
 
 
@@ -198,6 +249,8 @@ _SERVED = (
     _costs("priced_where_a_price_exists", "priced_usd = null"),
     _costs("priced_where_a_price_exists", "unpriced_requests = requests + 1"),
     _costs("dollars_equal_events", "reported_usd = reported_usd + 0.000000000001"),
+    _costs("reported_is_near_priced", "requests = 100, priced_usd = reported_usd / 3"),
+    _served("cost_daily", "are_newer_than_their_events", "computed_at = '2026-03-01 23:00Z'", "tenant = 'acme'"),
     Mutation("cost_daily", "dollars_equal_events", "delete from cost_daily where day = '2026-03-02' and model = ''"),
     _anomaly("times_are_ordered", "peak_at = '2026-03-02 12:01Z'"),
     _anomaly("scores_are_shares", "score = 1.01"),
@@ -215,6 +268,11 @@ _SERVED = (
         before="alter table forecasts drop constraint forecasts_level_check",
     ),
     _forecast("levels_and_errors_are_possible", "backtest_wape = -0.1"),
+    Mutation(
+        "forecasts",
+        "are_made_of_the_latest",
+        f"{_CLOSED}; update forecasts set trained_through = '2026-02-28 22:00Z'",
+    ),
     _forecast("targets_follow_training", "trained_through = target_start"),
     _forecast("series_belong_to_the_tenant", "series_id = 5"),
     _served(

@@ -35,7 +35,8 @@ def _rollup(window: Window) -> str:
         select {_BUCKETS[window.name]}, series_id, metric, count(*), case when not exact then sum(value)::float8 end,
                case when exact then sum(value) end, min(value), max(value), avg(value), coalesce(var_pop(value), 0),
                percentile_disc(0.5) within group (order by value), percentile_disc(0.95) within group (order by value),
-               percentile_disc(0.99) within group (order by value), array[1, 2], array[1, count(*) - 1], 1, now()
+               percentile_disc(0.99) within group (order by value), array[1, 2], array[1, count(*) - 1], 1,
+               '2026-03-03 01:00Z'
         from events cross join lateral (values {values}) measured (metric, value, exact)
         where value is not null
         group by 1, 2, 3, exact

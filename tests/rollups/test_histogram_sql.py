@@ -225,7 +225,7 @@ def test_a_view_shows_every_measure_with_the_dimensions_of_its_series(served: Co
         "stddev": 1.0, "p50": 2.0, "p95": 3.0, "p99": 3.0,
         "revision": 1, "computed_at": start, "is_final": False,
         "m2": 2.0, "hist_keys": [0], "hist_counts": [3],
-        "is_live": False, "source_module": "", "provider": "", "tags": {},
+        "is_live": False, "source_module": "", "provider": "", "tags": {}, "is_suspect": False,
     }  # fmt: skip
 
 
