@@ -53,6 +53,8 @@ Permission = Literal[
     "retention:manage",
     "retention:prove",
     "subjects:manage",
+    "privacy:manage",
+    "personal:read",
     "access:review",
     "system:describe",
     "audit:read",
@@ -62,14 +64,26 @@ PUBLIC: Final = "public"
 _AGGREGATES: frozenset[Permission] = frozenset(
     {"metrics:read", "live:read", "signals:read", "costs:read", "checks:read", "runs:read", "monitoring:read"}
 )
-_EVIDENCE: frozenset[Permission] = frozenset({"events:read", "reports:read", "reports:generate", "dead_letters:read"})
-_RIGHTS: frozenset[Permission] = frozenset({"retention:manage", "retention:prove", "subjects:manage"})
+_EVIDENCE: frozenset[Permission] = frozenset(
+    {
+        "events:read",
+        "reports:read",
+        "reports:generate",
+        "dead_letters:read",
+        "audit:read",
+        "access:review",
+        "system:describe",
+    }
+)
+_RIGHTS: frozenset[Permission] = frozenset(
+    {"retention:manage", "retention:prove", "subjects:manage", "privacy:manage", "personal:read"}
+)
 ROLES: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
     {
         "viewer": _AGGREGATES,
         "analyst": _AGGREGATES | {"events:read", "reports:read", "anomalies:dismiss", "maintenance:manage"},
         "ingest": frozenset({"events:write"}),
-        "compliance": _AGGREGATES | _EVIDENCE | _RIGHTS | {"audit:read", "access:review", "system:describe"},
+        "compliance": _AGGREGATES | _EVIDENCE | _RIGHTS,
         "admin": frozenset(get_args(Permission)),
     }
 )
@@ -80,6 +94,9 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("POST", "/api/v1/events/batch"): "events:write",
         ("GET", "/api/v1/events"): "events:read",
         ("GET", "/api/v1/events/{event_id}"): "events:read",
+        ("GET", "/api/v1/events/{event_id}/personal"): "personal:read",
+        ("GET", "/api/v1/privacy/content-policies"): "privacy:manage",
+        ("POST", "/api/v1/privacy/content-policies"): "privacy:manage",
         ("GET", "/api/v1/metrics"): "metrics:read",
         ("GET", "/api/v1/lineage"): "metrics:read",
         ("GET", "/api/v1/watermarks"): "metrics:read",
@@ -101,11 +118,14 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("GET", "/api/v1/prices"): "costs:read",
         ("GET", "/api/v1/reports"): "reports:read",
         ("GET", "/api/v1/reports/{report_id}"): "reports:read",
+        ("GET", "/api/v1/reports/{report_id}/documents/{format}"): "reports:read",
+        ("GET", "/api/v1/reports/{report_id}/verification"): "reports:read",
         ("POST", "/api/v1/reports"): "reports:generate",
         ("GET", "/api/v1/reports/requests/{report_request_id}"): "reports:generate",
         ("DELETE", "/api/v1/reports/requests/{report_request_id}"): "reports:generate",
         ("GET", "/api/v1/access-review"): "access:review",
         ("GET", "/api/v1/system-description"): "system:describe",
+        ("GET", "/api/v1/deliveries"): "reports:read",
         ("GET", "/api/v1/checks"): "checks:read",
         ("GET", "/api/v1/checks/history"): "checks:read",
         ("GET", "/api/v1/checks/{asset}/{rule}/rows"): "checks:read",
@@ -128,8 +148,6 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("POST", "/api/v1/retention/holds"): "retention:manage",
         ("DELETE", "/api/v1/retention/holds/{hold_id}"): "retention:manage",
         ("GET", "/api/v1/retention/runs"): "retention:prove",
-        ("GET", "/api/v1/audit"): "audit:read",
-        ("GET", "/api/v1/audit/heads"): "audit:read",
         ("POST", "/api/v1/consents"): "subjects:manage",
         ("POST", "/api/v1/consents/query"): "subjects:manage",
         ("POST", "/api/v1/consents/withdraw"): "subjects:manage",
@@ -137,6 +155,8 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("POST", "/api/v1/subjects/erase"): "subjects:manage",
         ("GET", "/api/v1/subjects/receipts"): "subjects:manage",
         ("POST", "/api/v1/subjects/verify"): "subjects:manage",
+        ("GET", "/api/v1/audit"): "audit:read",
+        ("GET", "/api/v1/audit/heads"): "audit:read",
         ("GET", "/metrics/prometheus"): "monitoring:read",
         ("GET", "/health"): PUBLIC,
         ("GET", "/ready"): PUBLIC,

@@ -218,7 +218,7 @@ class PriceFilter(Paging):
 class ReportFilter(Paging):
     """Which reports."""
 
-    name: Text | None = Field(None, description="Name of the report.", examples=["compliance_evidence"])
+    name: Text | None = Field(None, description="Name of the framework.", examples=["soc2"])
 
 
 class BackfillFilter(Paging):

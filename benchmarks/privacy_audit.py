@@ -34,14 +34,14 @@ _SIGNER = Signer("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
 _FILL = """
 insert into audit_log (actor, action, object_type, object_id, tenant, details)
 select 'key:0123456789ab', 'read', 'personal_data', 'subject ' || gen_random_uuid(), 'acme',
-       jsonb_build_object('purpose', 'access request ' || n, 'rows', n %% 50)
+       jsonb_build_object('purpose', 'access request ' || n, 'rows', n % 50)
 from generate_series(1, %s) n
 """
 
 
 @dataclass
 class AuditCost:
-    """Events a second of each turn, beside a busy log and a quiet one, and the share of CPU that the log took."""
+    """Events a second of each turn, beside a busy log and a quiet one, and the share of the CPU that the log took."""
 
     busy: list[float] = field(default_factory=list)
     quiet: list[float] = field(default_factory=list)

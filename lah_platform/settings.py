@@ -145,7 +145,20 @@ class Settings(BaseSettings):
         description="Days that PostgreSQL keeps itself once they are archived; unset: LAH_RETENTION_DAYS.",
     )
 
-    @field_validator("home", "archive_dir", "api_certificate", "api_certificate_key")
+    report_schedules: Path | None = Field(
+        default=None, description="File (YAML) of when which reports are made and where they go; unset: the package's."
+    )
+
+    controls_dir: Path | None = Field(
+        default=None, description="Folder of frameworks of controls (YAML) besides the package's; unset: none."
+    )
+    report_query_seconds: float = Field(
+        default=60, gt=0, description="A report is refused when one of its queries takes longer."
+    )
+
+    @field_validator(
+        "home", "report_schedules", "controls_dir", "archive_dir", "api_certificate", "api_certificate_key"
+    )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().resolve()

@@ -1,4 +1,4 @@
-"""Commands on data: replay it in, compute it again, report on it, and look after dead letters."""
+"""Commands on data: replay it in, compute it again, and look after dead letters."""
 
 import json
 import uuid
@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lah_platform.errors import ConfigurationError, StackError
 from lah_platform.settings import settings
 
-__all__ = ["backfill", "dead_letters", "replay", "report"]
+__all__ = ["backfill", "dead_letters", "day", "replay"]
 
 _console = Console(stderr=True, highlight=False)
 _WAIT_SECONDS = 3600.0
@@ -22,7 +22,7 @@ dead_letters = typer.Typer(
 Day = Annotated[str, typer.Option(help="A UTC day, such as 2026-11-01.")]
 
 
-def _day(text: str, option: str) -> date:
+def day(text: str, option: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -99,7 +99,7 @@ def backfill(
 
     if table not in BACKFILL_TABLES:
         raise ConfigurationError(f"No table {table!r} can be backfilled", f"Name one of {', '.join(BACKFILL_TABLES)}")
-    start, end = _day(from_, "--from"), _day(to, "--to")
+    start, end = day(from_, "--from"), day(to, "--to")
     check_days(start, end, today=datetime.now(UTC).date(), retention_days=settings().retention_days, table=table)
     with connect(database_url(settings())) as connection:
         request = uuid.uuid4()
@@ -128,34 +128,6 @@ def backfill(
             "Open the run in the Dagster UI and read why; `lah doctor` says whether the daemon runs",
         )
     print(f"succeeded in run {ended.run_id}: {ended.days} days")
-
-
-def report(
-    name: Annotated[str, typer.Argument(help="compliance_evidence")],
-    from_: Annotated[str, typer.Option("--from", help="First UTC day.")],
-    to: Annotated[str, typer.Option("--to", help="Last UTC day, included.")],
-    tenant: Annotated[str, typer.Option(help="One tenant, or * for all.")] = "*",
-) -> None:
-    """Make a report for a period now; its HTML and JSON are written beside the database row.
-
-    Example: lah report compliance_evidence --from 2026-11-01 --to 2026-11-07
-    """
-    from lah_platform.stack.endpoints import database_url
-    from lah_platform.stores.postgres import connect
-    from lah_platform.stores.report_files import make_report
-
-    with connect(database_url(settings())) as connection:
-        path = make_report(
-            connection,
-            settings().home,
-            name,
-            tenant=tenant,
-            start=_day(from_, "--from"),
-            end=_day(to, "--to"),
-            actor="lah report",
-            now=datetime.now(UTC),
-        )
-    print(path)
 
 
 @dead_letters.command("list")

@@ -16,9 +16,9 @@ import numpy as np
 from lah_platform.events.payloads.custom import Custom
 from lah_platform.landing.columns import EventColumns, UuidColumn
 from lah_platform.landing.plain_payloads import WITHOUT_UNKNOWN_FIELDS
-from lah_platform.privacy.fields import PERSONAL_FIELDS
+from lah_platform.privacy.fields import PERSONAL_FIELDS, Sort
 from lah_platform.privacy.plans import PLANS
-from lah_platform.privacy.seal import members_of, seal_object, seal_tags
+from lah_platform.privacy.seal import is_same_for_all, members_of, personal_tags, seal_object, seal_tags
 from lah_platform.privacy.subjects import Person, Subject
 from lah_platform.privacy.writers import EventWriter, Looking, Redact, TenantSeal
 from lah_platform.rollups.series import NO_TAGS, OTHER, SeriesKey
@@ -46,16 +46,13 @@ class Lookup(Protocol):
 class _Tags:
     """One combination of a tenant's tags: whom it names, and what is stored for it when that is the same for all."""
 
-    __slots__ = ("is_erased", "is_fixed", "is_plain", "many", "octets", "sealed", "single", "tags")
+    __slots__ = ("is_erased", "is_fixed", "octets", "personal", "sealed", "single", "tags")
 
     def __init__(self, raw: bytes, kept: frozenset[str]) -> None:
         self.tags = _TAGS.decode(raw)
-        looking = Looking()
-        seal_tags(self.tags, kept, looking)
-        self.single = looking.single
-        self.many = looking.many
-        self.is_fixed = not looking.encrypted
-        self.is_plain = self.is_fixed and not (looking.pseudonyms or looking.single)
+        self.personal = personal_tags(self.tags, kept)
+        self.single = [text for _, text, sort in self.personal if sort is Sort.IDENTIFIER]
+        self.is_fixed = is_same_for_all(self.personal)
         self.is_erased = False
         self.octets: bytes | None = None  # of the subject
         self.sealed = raw
@@ -79,21 +76,22 @@ class ColumnSealing:
         tenants = events.tenants()
         tags, new = self._tags_of(tenants, events.tags_json)
         touched = _looked_at(events)
-        for row, each in enumerate(tags) if not all(each.is_fixed for each in tags) else ():
+        for row, each in enumerate(tags):
             if not each.is_fixed:
                 touched.setdefault(row, _NOTHING_FOUND)
-        persons = {Person(tenant, name) for tenant, each in new if each.is_fixed for name in each.single}
+        persons = {Person(tenant, each.single[0]) for tenant, each in new if each.is_fixed and each.single}
+        persons.update(Person(tenant, name) for tenant, each in new for name in each.single[1:])
         for row, (found, _) in touched.items():
             persons.update(Person(tenants[row], name) for name in _named(found, tags[row]))
         writer = EventWriter(lookup.subjects(persons), self._redact)
         for tenant, each in new:
-            if each.is_fixed and not each.is_plain:
+            if each.is_fixed and each.personal:
                 own = each.single[0] if each.single else None
                 subject = writer.begin(tenant, lookup.tenant(tenant), _NO_EVENT, own)
                 each.is_erased = own is not None and subject is None
                 each.octets = None if subject is None else subject.subject_id.bytes
-                each.sealed = seal_tags(each.tags, self._kept, writer)
-        if not touched and all(each.is_plain for each in tags):
+                each.sealed = seal_tags(each.tags, each.personal, writer)
+        if not touched and not any(each.personal for each in tags):
             return events
         return self._written(events, tenants, tags, touched, writer, lookup)
 
@@ -103,13 +101,13 @@ class ColumnSealing:
             return key
         tags = _TAGS.decode(key.tags)
         named = {name: text for name, text in tags.items() if text != OTHER}
-        looking = Looking()
-        seal_tags(named, self._kept, looking)
-        if not (looking.single or looking.pseudonyms):
+        personal = personal_tags(named, self._kept)
+        if not personal:
             return key
-        writer = EventWriter(lookup.subjects({Person(key.tenant, name) for name in looking.single}), self._redact)
-        writer.begin(key.tenant, lookup.tenant(key.tenant), _NO_EVENT, looking.single[0] if looking.single else None)
-        sealed = _TAGS.decode(seal_tags(named, self._kept, writer))
+        persons = [text for _, text, sort in personal if sort is Sort.IDENTIFIER]
+        writer = EventWriter(lookup.subjects({Person(key.tenant, each) for each in persons}), self._redact)
+        writer.begin(key.tenant, lookup.tenant(key.tenant), _NO_EVENT, persons[0] if persons else None)
+        sealed = _TAGS.decode(seal_tags(named, personal, writer))
         return key._replace(tags=json.dumps(tags | sealed, ensure_ascii=False))
 
     def _tags_of(self, tenants: Sequence[str], raw: Sequence[bytes]) -> tuple[list[_Tags], list[tuple[str, _Tags]]]:
@@ -152,8 +150,8 @@ class ColumnSealing:
                 sealed = seal_object(members, PLANS[events.shape(row).payload_class], writer)
                 payload_json[row] = payload_json[row] if sealed is None else sealed
             is_erased = own is not None and subject is None
-            if not tags[row].is_plain and (not tags[row].is_fixed or tags[row].is_erased != is_erased):
-                tags_json[row] = seal_tags(tags[row].tags, self._kept, writer)
+            if tags[row].personal and (not tags[row].is_fixed or tags[row].is_erased != is_erased):
+                tags_json[row] = seal_tags(tags[row].tags, tags[row].personal, writer)
             if others := writer.subject_ids(_named(found, tags[row])) - {subject and subject.subject_id}:
                 more[int(events.positions[row])] = tuple(sorted(others))
         is_null = np.array([each is None for each in octets], np.bool_)
@@ -180,7 +178,7 @@ def _looked_at(events: EventColumns) -> dict[int, _Touched]:
 
 
 def _named(found: Looking, tags: _Tags) -> list[str]:
-    return [*found.single, *found.many, *tags.single, *tags.many]
+    return [*found.single, *found.many, *tags.single]
 
 
 def _own(found: Looking, tags: _Tags) -> str | None:
@@ -188,5 +186,5 @@ def _own(found: Looking, tags: _Tags) -> str | None:
     for each in (found.single, tags.single):
         if each:
             return each[0]
-    many = {*found.many, *tags.many}
+    many = set(found.many)
     return many.pop() if len(many) == 1 else None

@@ -1,78 +1,73 @@
-"""Encrypted texts of a stored event, found by their place; and the event with one person's texts in the clear."""
+"""Stored tags and payloads back in the clear, for those who may read them. The counterpart of `seal.py`."""
 
-import json
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from lah_platform.errors import Unreadable
-from lah_platform.privacy.cipher import open_text, place, read, subject_of
+from lah_platform.privacy.cipher import MARK, open_bytes, place, read
 
-__all__ = ["Ciphertext", "ciphertexts", "in_the_clear"]
+__all__ = ["ERASED_KEY", "key_refs", "opened", "possible_subjects"]
 
+ERASED_KEY = "(erased)"
+"""What an encrypted field reads once its subject's key is gone."""
 
-class Ciphertext(NamedTuple):
-    """An encrypted text, the reference of its key, and what it is bound to."""
-
-    text: str
-    key_ref: str
-    bound_to: bytes
+KeyOf = Callable[[str], bytes | None]
 
 
-def ciphertexts(tenant: str, event_id: UUID, tags: Any, payload: Any) -> Iterator[Ciphertext]:
-    """Every encrypted text of an event as stored: `tags` and `payload` as parsed JSON."""
-    for path, text in _texts(tags, "tags"):
-        if (found := _ciphertext(tenant, event_id, path, text)) is not None:
-            yield found
-    for path, text in _texts(payload, ""):
-        if (found := _ciphertext(tenant, event_id, path, text)) is not None:
-            yield found
+def key_refs(tree: Any) -> set[str]:
+    """The keys that the tree's encrypted texts name."""
+    return {sealed.key_ref for text in _texts(tree) if (sealed := read(text)) is not None}
 
 
-def in_the_clear(
-    tenant: str, event_id: UUID, tree: Any, subject_id: UUID, key: bytes, identifier: str, path: str = ""
-) -> Any:
-    """Parsed JSON of an event with the texts under the subject's key decrypted, and the subject_id as the identifier.
-
-    What is another person's, or the tenant's, stays as it is. `path` is "tags" for tags. A text that does not open,
-    being changed or moved, stays too.
-    """
-    match tree:
-        case dict():
-            return {
-                name: in_the_clear(
-                    tenant, event_id, value, subject_id, key, identifier, f"{path}.{name}" if path else name
-                )
-                for name, value in tree.items()
-            }
-        case list():
-            return [
-                in_the_clear(tenant, event_id, value, subject_id, key, identifier, f"{path}[{at}]")
-                for at, value in enumerate(tree)
-            ]
-        case str() if tree == f"{subject_id}":
-            return identifier
-        case str() if (sealed := read(tree)) is not None and subject_of(sealed.key_ref) == subject_id:
+def possible_subjects(tree: Any) -> set[UUID]:
+    """The texts of the tree that may be a subject_id."""
+    found = set()
+    for text in _texts(tree):
+        if len(text) == 36:
             try:
-                return json.loads(open_text(key, tree, place(tenant, event_id.bytes, path)))
-            except Unreadable:
-                return tree
-        case _:
-            return tree
+                found.add(UUID(text))
+            except ValueError:
+                continue
+    return found
 
 
-def _ciphertext(tenant: str, event_id: UUID, path: str, text: str) -> Ciphertext | None:
-    sealed = read(text)
-    return None if sealed is None else Ciphertext(text, sealed.key_ref, place(tenant, event_id.bytes, path))
+def opened(tree: Any, *, tenant: str, event_id: UUID, path: str, key_of: KeyOf, identifiers: Mapping[UUID, str]) -> Any:
+    """The tree with encrypted texts opened and subject_ids as identifiers.
+
+    `path` is `tags` or empty for a payload. A key that `key_of` does not have was erased: ERASED_KEY stands there.
+    HMACs stay. Raises Unreadable when a text was moved or changed.
+    """
+
+    def walk(tree: Any, path: str) -> Any:
+        if isinstance(tree, dict):
+            return {name: walk(each, f"{path}.{name}" if path else name) for name, each in tree.items()}
+        if isinstance(tree, list):
+            return [walk(each, f"{path}[{at}]") for at, each in enumerate(tree)]
+        return text(tree, path) if isinstance(tree, str) else tree
+
+    def text(kept: str, path: str) -> Any:
+        if not kept.startswith(MARK):
+            return identifiers.get(UUID(kept), kept) if possible_subjects(kept) else kept
+        sealed = read(kept)
+        if sealed is None:
+            raise Unreadable("An encrypted value is not whole", "It was changed in the database")
+        key = key_of(sealed.key_ref)
+        if key is None:
+            return ERASED_KEY
+        return msgspec.json.decode(open_bytes(key, sealed.body, place(tenant, event_id.bytes, path)))
+
+    return walk(tree, path)
 
 
-def _texts(tree: Any, path: str) -> Iterator[tuple[str, str]]:
-    match tree:
-        case Mapping():
-            for name, value in tree.items():
-                yield from _texts(value, f"{path}.{name}" if path else name)
-        case list():
-            for at, value in enumerate(tree):
-                yield from _texts(value, f"{path}[{at}]")
-        case str():
-            yield path, tree
+def _texts(tree: Any) -> Iterator[str]:
+    if isinstance(tree, str):
+        yield tree
+    elif isinstance(tree, dict):
+        for each in tree.values():
+            yield from _texts(each)
+    elif isinstance(tree, list):
+        for each in tree:
+            yield from _texts(each)

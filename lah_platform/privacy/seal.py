@@ -5,8 +5,9 @@ An encrypted field holds the JSON it replaces, so that decrypting gives back exa
 here: who the persons are, whose keys (`Writer`), and what is done by column (`landing/sealing.py`).
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -14,7 +15,7 @@ from lah_platform.privacy.fields import Sort
 from lah_platform.privacy.names import PLAIN_TAGS, names_a_person, sort_of_field
 from lah_platform.privacy.plans import KEEP, Plan
 
-__all__ = ["Writer", "members_of", "seal_object", "seal_tags"]
+__all__ = ["PersonalTag", "Writer", "is_same_for_all", "members_of", "personal_tags", "seal_object", "seal_tags"]
 
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
@@ -25,6 +26,15 @@ _TEXT_OR_CONTAINER = frozenset({_QUOTE, _OPENS, _BRACKET})
 _WORDS = frozenset(b"ntf")  # null, true, false
 _EMPTY = frozenset({b'""', b"[]", b"{}"})
 _NOTHING: Plan = {}
+_SAME_FOR_ALL = frozenset({Sort.IDENTIFIER, Sort.PSEUDONYM})
+
+
+class PersonalTag(NamedTuple):
+    """One personal tag."""
+
+    name: str
+    text: str
+    sort: Sort
 
 
 class Writer(Protocol):
@@ -48,15 +58,43 @@ def members_of(document: Any) -> dict[str, msgspec.Raw]:
     return _MEMBERS.decode(document)
 
 
-def seal_tags(tags: Mapping[str, str], kept: frozenset[str], writer: Writer) -> bytes:
-    """The tags as JSON; those named in `kept` or PLAIN_TAGS stay as they are."""
+def personal_tags(tags: Mapping[str, str], kept: frozenset[str]) -> list[PersonalTag]:
+    """Which tags are personal: by rule, as nobody declares them; those in PLAIN_TAGS are not.
+
+    Of those in `kept`, dimensions that a deployment chose, only persons and sessions are: others have to be readable.
+    """
+    declared, by_text = _tag_plan(tuple(tags), kept)
+    personal = [PersonalTag(name, tags[name], sort) for name, sort in declared if tags[name]]
+    for name in by_text:
+        if (sort := sort_of_field(name, tags[name])) is not None:
+            personal.append(PersonalTag(name, tags[name], sort))
+    return personal
+
+
+@lru_cache(maxsize=4096)
+def _tag_plan(names: tuple[str, ...], kept: frozenset[str]) -> tuple[list[tuple[str, Sort]], list[str]]:
+    """Tags that are personal by their names, and those whose texts decide."""
+    sorts = {name: sort_of_field(name, None) for name in names if name not in PLAIN_TAGS}
+    declared = [(name, sort) for name, sort in sorts.items() if sort in _SAME_FOR_ALL or (sort and name not in kept)]
+    return declared, [name for name, sort in sorts.items() if sort is None and name not in kept]
+
+
+def is_same_for_all(personal: Sequence[PersonalTag]) -> bool:
+    """Whether what stands for these tags does not depend on the event."""
+    return all(each.sort in _SAME_FOR_ALL for each in personal)
+
+
+def seal_tags(tags: Mapping[str, str], personal: Sequence[PersonalTag], writer: Writer) -> bytes:
+    """The tags as JSON."""
     sealed: dict[str, Any] = dict(tags)
-    for name, text in tags.items():
-        if text and name not in PLAIN_TAGS and (sort := sort_of_field(name, text)) is not None:
-            if name in kept and sort not in (Sort.IDENTIFIER, Sort.PSEUDONYM):
-                continue
-            value = _sealed(sort, _ENCODE(text), f"tags.{name}", writer)
-            sealed[name] = text if value is None else msgspec.Raw(value)
+    for name, text, sort in personal:
+        if sort is Sort.IDENTIFIER:
+            sealed[name] = msgspec.Raw(writer.identifier(text, False))
+        elif sort is Sort.PSEUDONYM:
+            sealed[name] = msgspec.Raw(writer.pseudonym(text))
+        else:
+            write = writer.content if sort is Sort.CONTENT else writer.encrypt
+            sealed[name] = msgspec.Raw(write(f"tags.{name}", _ENCODE(text)))
     return _ENCODE(sealed)
 
 

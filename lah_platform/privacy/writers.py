@@ -2,12 +2,13 @@
 
 import binascii
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args
 from uuid import UUID
 
 import msgspec
 
-from lah_platform.privacy.cipher import MARK, nonces, seal_bytes, subject_ref
+from lah_platform.privacy.cipher import MARK, nonces, place, seal_bytes, subject_ref
 from lah_platform.privacy.identifiers import hash_text
 from lah_platform.privacy.subjects import ERASED, Person, Subject
 
@@ -61,7 +62,7 @@ class Looking:
 class EventWriter:
     """Writes for one event after another of any tenant; `begin` says which.
 
-    `redact` is None where the extra that redacts is not installed; no tenant has that policy then.
+    `redact` is None where the extra that redacts is not installed: what is to be redacted is dropped there.
     """
 
     def __init__(self, subjects: Mapping[Person, Subject | None], redact: Redact | None) -> None:
@@ -69,20 +70,17 @@ class EventWriter:
         self._redact = redact
         self._nonces = nonces(0)
         self._tenant = ""
-        self._bound_to = b""
+        self._event_id = self._bound_to = b""
+        self._subject: Subject | None = None
         self._is_erased = False
 
     def begin(self, tenant: str, seal: TenantSeal, event_id: bytes, own: str | None) -> Subject | None:
         """The next event, and the identifier of the person whose key it takes; returns that person's subject."""
         self._tenant, self._seal = tenant, seal
-        self._bound_to = b"%s\0%s\0" % (tenant.encode(), event_id.hex().encode())
-        subject = None if own is None else self._subjects[Person(tenant, own)]
-        self._is_erased = own is not None and subject is None
-        if subject is None:
-            self._key, self._head = seal.content_key, f'"{MARK}{seal.content_ref}:'.encode()
-        else:
-            self._key, self._head = subject.key, f'"{MARK}{subject_ref(subject.subject_id)}:'.encode()
-        return subject
+        self._event_id, self._bound_to = event_id, b""
+        self._subject = None if own is None else self._subjects[Person(tenant, own)]
+        self._is_erased = own is not None and self._subject is None
+        return self._subject
 
     def subject_ids(self, identifiers: Iterable[str]) -> set[UUID]:
         """The ids of those persons who were not erased."""
@@ -91,7 +89,7 @@ class EventWriter:
 
     def identifier(self, text: str, is_one_of_many: bool) -> bytes:  # noqa: ARG002
         subject = self._subjects[Person(self._tenant, text)]
-        return _ERASED if subject is None else b'"%s"' % str(subject.subject_id).encode()
+        return _ERASED if subject is None else _quoted(subject.subject_id)
 
     def pseudonym(self, text: str) -> bytes:
         return _ERASED if self._is_erased else b'"%s"' % hash_text(self._seal.index_secret, text).encode()
@@ -99,20 +97,29 @@ class EventWriter:
     def encrypt(self, path: str, value: bytes) -> bytes:
         if self._is_erased:
             return _ERASED
+        if not self._bound_to:
+            self._bind()
         sealed = seal_bytes(self._key, value, self._bound_to + path.encode(), self._nonce())
         return self._head + binascii.b2a_base64(sealed, newline=False) + b'"'
+
+    def _bind(self) -> None:
+        self._bound_to = place(self._tenant, self._event_id, "")
+        if self._subject is None:
+            self._key, self._head = self._seal.content_key, f'"{MARK}{self._seal.content_ref}:'.encode()
+        else:
+            self._key, self._head = self._subject.key, f'"{MARK}{subject_ref(self._subject.subject_id)}:'.encode()
 
     def content(self, path: str, value: bytes) -> bytes:
         policy = self._seal.policy
         if self._is_erased or policy == "keep":
             return self.encrypt(path, value)
-        if policy == "drop":
+        if policy == "drop" or (policy == "redact" and self._redact is None):
             return _DROPPED
         tree = msgspec.json.decode(value)
         if policy == "hash":
             text = tree if isinstance(tree, str) else value.decode()
             return b'"%s"' % hash_text(self._seal.index_secret, text).encode()
-        assert self._redact is not None
+        assert self._redact is not None  # else it was dropped
         return self.encrypt(path, msgspec.json.encode(_redacted(tree, self._redact)))
 
     def _nonce(self) -> bytes:
@@ -121,6 +128,11 @@ class EventWriter:
             self._nonces = nonces(_NONCES_AT_ONCE)
             nonce = next(self._nonces)
         return nonce
+
+
+@lru_cache(maxsize=65_536)
+def _quoted(subject_id: UUID) -> bytes:
+    return b'"%s"' % str(subject_id).encode()
 
 
 def _redacted(tree: Any, redact: Redact) -> Any:

@@ -143,6 +143,7 @@ LISTINGS: Final[Mapping[str, Listing]] = MappingProxyType(
             Listing("runs", {"id": "bigint"}, is_descending=True, room="runs"),
             Listing("api_keys", {"created_at": "timestamptz", "key_id": "text"}),
             Listing("reports", {"generated_at": "timestamptz", "report_id": "uuid"}, is_descending=True),
+            Listing("deliveries", {"requested_at": "timestamptz", "delivery_id": "uuid"}, is_descending=True),
             Listing("checks", {"asset": "text", "check_name": "text"}),
             Listing("audit_entries", {"position": "bigint"}, is_descending=True, room="audit"),
             Listing("audit_signed_heads", {"position": "bigint"}, is_descending=True, room="audit"),

@@ -18,8 +18,8 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from lah_platform.privacy.ciphertexts import in_the_clear
 from lah_platform.privacy.mentions import is_distinct
-from lah_platform.privacy.opening import in_the_clear
 from lah_platform.privacy.subjects import Person
 from lah_platform.stores.archive import event_columns
 from lah_platform.stores.audit import record

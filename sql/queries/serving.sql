@@ -214,19 +214,14 @@ limit %(limit)s
 
 -- name: reports
 -- Reports without their content, newest first.
-select report_id, name, tenant, period_from, period_to, generated_at, sha256, requested_by
+select report_id, name, tenant, environment, period_from, period_to, revision, generated_at, sha256, requested_by,
+       supersedes, changes
 from reports
 where (generated_at, report_id) < (%(after_0)s::timestamptz, %(after_1)s::uuid)
   and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
   and (%(name)s::text is null or name = %(name)s::text)
 order by generated_at desc, report_id desc
 limit %(limit)s
-
--- name: report
--- One report with its content, as JSON text and as HTML.
-select report_id, name, tenant, period_from, period_to, generated_at, sha256, requested_by, content::text as content, html
-from reports
-where report_id = %(report_id)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
 
 -- name: checks
 -- The latest verdict of every check.
@@ -353,4 +348,14 @@ where (model, valid_from) > (%(after_0)s::text, %(after_1)s::timestamptz)
   and (%(provider)s::text is null or provider = %(provider)s::text)
   and (%(model)s::text is null or model = %(model)s::text)
 order by model, valid_from
+
+-- name: deliveries
+-- Documents of reports on their way out, the newest first.
+select d.delivery_id, d.report_id, r.name as report, d.format as document, d.tenant, d.target, d.kind, d.state, d.attempts,
+       d.last_error, d.requested_at, d.next_attempt_at, d.delivered_at, d.sha256
+from deliveries d join reports r using (report_id)
+where (d.requested_at, d.delivery_id) < (%(after_0)s::timestamptz, %(after_1)s::uuid)
+  and (%(tenant)s::text = '*' or d.tenant = %(tenant)s::text)
+  and (%(state)s::text is null or d.state = %(state)s::text)
+order by d.requested_at desc, d.delivery_id desc
 limit %(limit)s

@@ -15,6 +15,7 @@ from api.examples import (
     BACKFILL,
     BACKFILL_ID,
     CONSENT,
+    CONTENT_POLICY,
     EVENT_ID,
     EVENTS,
     HOLD,
@@ -38,12 +39,19 @@ from api.examples import (
 from lah_platform.stores.keys import EVERY_TENANT, create_key, revoke_key
 from lah_platform.stores.postgres import Connection, connect
 
-_FIRST_TENANTS = ("/api/v1/reports/{report_id}", "/api/v1/incidents/{incident_id}", "/api/v1/lineage")
+_FIRST_TENANTS = (
+    "/api/v1/reports/{report_id}",
+    "/api/v1/reports/{report_id}/documents/{format}",
+    "/api/v1/reports/{report_id}/verification",
+    "/api/v1/incidents/{incident_id}",
+    "/api/v1/lineage",
+)
 _IDS = {
     "{incident_id}": INCIDENT_ID,
     "{anomaly_id}": ANOMALY_ID,
     "{event_id}": EVENT_ID,
     "{report_id}": REPORT_ID,
+    "{format}": "json",
     "{request_id}": BACKFILL_ID,
     "{report_request_id}": REPORT_REQUEST_ID,
     "{key_id}": KEY_ID,
@@ -65,6 +73,7 @@ _BODIES: dict[str, Any] = {
     "/api/v1/subjects/export": next(iter(PERSON.values())),
     "/api/v1/subjects/erase": next(iter(PERSON.values())),
     "/api/v1/subjects/verify": next(iter(RECEIPT.values())),
+    "/api/v1/privacy/content-policies": next(iter(CONTENT_POLICY.values())),
     "/api/v1/retention/rules": next(iter(RULE.values())),
     "/api/v1/retention/holds": next(iter(HOLD.values())),
     "/api/v1/timeseries/query": TIMESERIES["a gap-free chart"],

@@ -4,14 +4,15 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from lah_platform.compliance.report import build_report
 from lah_platform.quality.suites import ASSETS, RuleFailedToRun, run_suite
 from lah_platform.rollups.windows import WINDOWS
+from lah_platform.settings import Settings
 from lah_platform.stores.postgres import connect
-from lah_platform.stores.reports import read_inputs, write_report
+from lah_platform.stores.report_files import make_reports
 from tests.quality.broken import MUTATIONS, Mutation
 from tests.quality.sample import DAY, NEXT_DAY
 
@@ -54,11 +55,12 @@ _SAME_IN_ALL = {
 }
 
 
-def test_a_generated_report_keeps_the_promises_of_reports(sample_url: str) -> None:
+def test_a_generated_report_keeps_the_promises_of_reports(sample_url: str, tmp_path: Path) -> None:
     with connect(sample_url) as connection:
         connection.execute(b"delete from reports")
-        inputs = read_inputs(connection, tenant="acme", period_from=DAY.date(), period_to=NEXT_DAY.date())
-        write_report(connection, build_report(inputs, generated_at=DAY), requested_by="schedule")
+        make_reports(
+            connection, Settings(home=tmp_path), ["gdpr"], start=DAY.date(), end=DAY.date(), actor="schedule", now=DAY
+        )
 
     verdicts = run_suite(sample_url, "reports", DAY, NEXT_DAY)
 
@@ -259,7 +261,6 @@ def watch(event, arguments):
         seen.append((event, arguments[:2]))
 
 sys.addaudithook(watch)
-from lah_platform.compliance.report import build_report
 from lah_platform.quality.suites import run_suite
 
 verdicts = run_suite(sys.argv[1], "events", datetime(2026, 3, 2, tzinfo=UTC), datetime(2026, 3, 3, tzinfo=UTC))

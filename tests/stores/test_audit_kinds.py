@@ -7,9 +7,10 @@ from decimal import Decimal
 from uuid import UUID
 
 import pytest
+from lah_platform.compliance.report import build_report
+from lah_platform.stores.reports import read_inputs, write_report
 
 from lah_platform.compliance.audit_kinds import KINDS, OTHER, kind_of
-from lah_platform.compliance.report import build_report
 from lah_platform.costs.price_book import PriceRow
 from lah_platform.privacy.retention import Rule
 from lah_platform.stores.anomaly_feedback import add_maintenance
@@ -19,7 +20,6 @@ from lah_platform.stores.costs import ensure_price_book, load_price_book
 from lah_platform.stores.keys import create_key, revoke_key, rotate_key
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.readers import grant_reader, revoke_reader
-from lah_platform.stores.reports import read_inputs, write_report
 from lah_platform.stores.retention_rules import place_hold, release_hold, set_rule
 from lah_platform.stores.retention_setting import note_retention
 

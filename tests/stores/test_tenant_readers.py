@@ -260,11 +260,13 @@ def test_no_function_of_the_hub_tells_or_does_anything_about_others(seeded: Conn
         "ensure_event_partition('2030-01-01')",
         "event_day_table('2030-01-01')",
         "lah_add_tenant_view('events', 'true')",
+        "lah_report_rows('select 1')",
         "audit_field('x')",
         "audit_content_hash(1, now(), '', '', '', '', '', '{}', gen_random_uuid())",
         "lah_hold_privacy_epoch()",
         "lah_next_privacy_epoch()",
         "lah_is_held('events', 'acme', '', now(), '')",
+        "lah_report_rows('select 1')",
     ]
     with _login(seeded, _OWN) as reader:
         for call in calls:
