@@ -34,7 +34,7 @@ _SIGNER = Signer("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
 _FILL = """
 insert into audit_log (actor, action, object_type, object_id, tenant, details)
 select 'key:0123456789ab', 'read', 'personal_data', 'subject ' || gen_random_uuid(), 'acme',
-       jsonb_build_object('purpose', 'access request ' || n, 'rows', n % 50)
+       jsonb_build_object('purpose', 'access request ' || n, 'rows', n %% 50)
 from generate_series(1, %s) n
 """
 
