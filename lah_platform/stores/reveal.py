@@ -40,12 +40,13 @@ def reveal_event(
     `ring` is None where nothing is encrypted; what was encrypted before stays as it is then.
     """
     with connection.transaction():
-        record(connection, actor, "reveal", "event", str(event_id), tenant, {})
         asked = {"tenant": tenant, "event_id": event_id}
         events = [StoredEvent(*row) for row in connection.execute(_Q["event_to_reveal"], asked).fetchall()]
-        if ring is None:
-            return events
-        return [open_events(connection, ring, event.tenant, [event])[0] for event in events]
+        if ring is not None:
+            events = [open_events(connection, ring, event.tenant, [event])[0] for event in events]
+        # last: until the transaction ends nobody else can record
+        record(connection, actor, "reveal", "event", str(event_id), tenant, {})
+    return events
 
 
 def open_events(connection: Connection, ring: KeyRing, tenant: str, events: Iterable[StoredEvent]) -> list[StoredEvent]:
