@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from lah_platform.cli import anomalies, configuration, data, operate, stack
+from lah_platform.cli import anomalies, checks, configuration, data, operate, stack
 from lah_platform.cli.audit import audit
 from lah_platform.cli.deliveries import controls, deliveries, schedules
 from lah_platform.cli.encryption import encryption, privacy
@@ -32,6 +32,7 @@ app.command()(stack.land)
 app.command()(stack.doctor)
 app.command()(data.replay)
 app.command()(data.backfill)
+app.add_typer(checks.checks, name="checks")
 app.command()(configuration.access_review)
 app.command()(configuration.system_description)
 app.add_typer(data.dead_letters, name="dead-letters")
