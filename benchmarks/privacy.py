@@ -105,8 +105,8 @@ def _others(is_quick: bool, ends_at: float) -> dict[str, float]:
     checks = measure_checks(QUICK_EVENTS if is_quick else EVENTS, with_reference=False)
     progress(f"slowest check {checks['check_seconds']} s, {checks['peak_megabytes']} MB")
     with running(None, None) as services:
-        kept = landing_rates_kept(services, 60_000 if is_quick else 300_000, 1, names=_WORKLOADS[:1] if is_quick else _WORKLOADS,
-                                   ends_at=ends_at)  # fmt: skip
+        names = _WORKLOADS[:1] if is_quick else _WORKLOADS
+        kept = landing_rates_kept(services, 60_000 if is_quick else 300_000, 1, names=names, ends_at=ends_at)
         cost = audit_cost(services, 60_000 if is_quick else 300_000, 1 if is_quick else 2, ends_at=ends_at)
     return {
         "landing_rate_kept": min(each.ratio for each in kept.values()),
