@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal, get_args
 from fastapi import Depends, FastAPI, Request, Security
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import HTTPConnection
 from starlette.routing import WebSocketRoute
 
 from api.credentials import Principal
@@ -51,22 +52,34 @@ Permission = Literal[
     "keys:manage",
     "retention:manage",
     "retention:prove",
+    "subjects:manage",
     "access:review",
     "system:describe",
+    "audit:read",
 ]
 PUBLIC: Final = "public"
 
 _AGGREGATES: frozenset[Permission] = frozenset(
     {"metrics:read", "live:read", "signals:read", "costs:read", "checks:read", "runs:read", "monitoring:read"}
 )
-_EVIDENCE: frozenset[Permission] = frozenset({"events:read", "reports:read", "reports:generate", "dead_letters:read"})
-_RIGHTS: frozenset[Permission] = frozenset({"retention:manage", "retention:prove"})
+_EVIDENCE: frozenset[Permission] = frozenset(
+    {
+        "events:read",
+        "reports:read",
+        "reports:generate",
+        "dead_letters:read",
+        "audit:read",
+        "access:review",
+        "system:describe",
+    }
+)
+_RIGHTS: frozenset[Permission] = frozenset({"retention:manage", "retention:prove", "subjects:manage"})
 ROLES: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
     {
         "viewer": _AGGREGATES,
         "analyst": _AGGREGATES | {"events:read", "reports:read", "anomalies:dismiss", "maintenance:manage"},
         "ingest": frozenset({"events:write"}),
-        "compliance": _AGGREGATES | _EVIDENCE | _RIGHTS | {"access:review", "system:describe"},
+        "compliance": _AGGREGATES | _EVIDENCE | _RIGHTS,
         "admin": frozenset(get_args(Permission)),
     }
 )
@@ -95,13 +108,17 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("GET", "/api/v1/forecasts/models"): "signals:read",
         ("GET", "/api/v1/forecasts/outlook"): "signals:read",
         ("GET", "/api/v1/costs"): "costs:read",
+        ("GET", "/api/v1/prices"): "costs:read",
         ("GET", "/api/v1/reports"): "reports:read",
         ("GET", "/api/v1/reports/{report_id}"): "reports:read",
+        ("GET", "/api/v1/reports/{report_id}/documents/{format}"): "reports:read",
+        ("GET", "/api/v1/reports/{report_id}/verification"): "reports:read",
         ("POST", "/api/v1/reports"): "reports:generate",
         ("GET", "/api/v1/reports/requests/{report_request_id}"): "reports:generate",
         ("DELETE", "/api/v1/reports/requests/{report_request_id}"): "reports:generate",
         ("GET", "/api/v1/access-review"): "access:review",
         ("GET", "/api/v1/system-description"): "system:describe",
+        ("GET", "/api/v1/deliveries"): "reports:read",
         ("GET", "/api/v1/checks"): "checks:read",
         ("GET", "/api/v1/checks/history"): "checks:read",
         ("GET", "/api/v1/checks/{asset}/{rule}/rows"): "checks:read",
@@ -124,6 +141,15 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("POST", "/api/v1/retention/holds"): "retention:manage",
         ("DELETE", "/api/v1/retention/holds/{hold_id}"): "retention:manage",
         ("GET", "/api/v1/retention/runs"): "retention:prove",
+        ("POST", "/api/v1/consents"): "subjects:manage",
+        ("POST", "/api/v1/consents/query"): "subjects:manage",
+        ("POST", "/api/v1/consents/withdraw"): "subjects:manage",
+        ("POST", "/api/v1/subjects/export"): "subjects:manage",
+        ("POST", "/api/v1/subjects/erase"): "subjects:manage",
+        ("GET", "/api/v1/subjects/receipts"): "subjects:manage",
+        ("POST", "/api/v1/subjects/verify"): "subjects:manage",
+        ("GET", "/api/v1/audit"): "audit:read",
+        ("GET", "/api/v1/audit/heads"): "audit:read",
         ("GET", "/metrics/prometheus"): "monitoring:read",
         ("GET", "/health"): PUBLIC,
         ("GET", "/ready"): PUBLIC,
@@ -155,7 +181,7 @@ def authorise(
     asked = (request.method, request.scope["route"].path)
     if ROUTES.get(asked) == PUBLIC:
         return None
-    return admitted(request.app, (bearer.credentials if bearer else header) or "", asked)
+    return admitted(request, (bearer.credentials if bearer else header) or "", asked)
 
 
 def presented_by(headers: Mapping[str, str]) -> str:
@@ -164,15 +190,15 @@ def presented_by(headers: Mapping[str, str]) -> str:
     return credentials.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
 
 
-def admitted(app: FastAPI, presented: str, asked: tuple[str, str]) -> Principal:
-    """Who presents the credential, when his role may ask for that method and path. Raises Problem."""
+def admitted(connection: HTTPConnection, presented: str, asked: tuple[str, str]) -> Principal:
+    """Who presents the credential over it, when his role may ask for that method and path. Raises Problem."""
     needed = ROUTES.get(asked)
     if needed is None or needed == PUBLIC:
         raise Problem("not-permitted", f"No permission is declared for {' '.join(asked)}")
     if not presented:
         raise Problem("key-required", "The request carries no API key", headers={"WWW-Authenticate": "Bearer"})
-    gate: Gate = app.state.gate
-    principal = gate.admit(presented)
+    gate: Gate = connection.app.state.gate
+    principal = gate.admit(presented, connection.client.host if connection.client else "")
     if needed not in ROLES[principal.role]:
         raise Problem("not-permitted", f"The role {principal.role} may not do this; {_roles_text(needed)} may")
     if needed in OPERATORS_ONLY and not principal.is_operator:

@@ -9,24 +9,31 @@ from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp
 
 from api import (
+    audit,
     backfills,
     configuration,
+    consents,
+    deliveries,
     events,
     evidence,
     ingest,
     keys,
     lineage,
     monitoring,
+    prices,
     quality,
     reference,
+    reports,
     retention,
     runs,
     signals,
     stream,
+    subjects,
     tables,
     timeseries,
 )
 from api.access import authorise, check_declared
+from api.deadline import Deadline
 from api.gate import Gate
 from api.headers import SecurityHeaders
 from api.kept import KeptAnswers
@@ -49,7 +56,8 @@ class _Api(FastAPI):
         return self.document
 
     def build_middleware_stack(self) -> ASGIApp:
-        return SecurityHeaders(super().build_middleware_stack())  # outermost: an answer about a bug has them too
+        timed = Deadline(super().build_middleware_stack(), self.state.services.settings.request_seconds)
+        return SecurityHeaders(timed)  # outermost: an answer about a bug has them too
 
 
 def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
@@ -92,17 +100,23 @@ def create_app(services: Services, *, owns_services: bool = False) -> FastAPI:
         ingest,
         events,
         tables,
+        prices,
         timeseries,
         lineage,
         stream,
         signals,
+        reports,
         evidence,
         quality,
         configuration,
+        deliveries,
         backfills,
         runs,
         keys,
         retention,
+        audit,
+        consents,
+        subjects,
         monitoring,
         reference,
     ):

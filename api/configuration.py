@@ -6,12 +6,13 @@ from fastapi import Depends, FastAPI, Header, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from api.access import ROLES, Caller
-from api.evidence import REPORT_POLICY
 from api.formats import JSON, quality
+from api.headers import REPORT_POLICY
 from api.models_configuration import Facts
 from api.services import Services, services_of
 from lah_platform.compliance.facts import FactsDocument, facts_content, facts_html
 from lah_platform.stores.facts_documents import make_access_review, make_system_description
+from lah_platform.stores.report_plan import load_plan
 
 __all__ = ["add_routes"]
 
@@ -32,7 +33,11 @@ def system_description(_caller: Caller, services: _Parts, accept: _Accepts = "ap
     """What runs, how it is set, what it holds and whom it talks to, with the source of each fact."""
     with services.pool.connection() as connection:
         document = make_system_description(
-            connection, services.settings, roles=_roles(), targets=(), now=services.clock()
+            connection,
+            services.settings,
+            roles=_roles(),
+            targets=load_plan(services.settings).places(),
+            now=services.clock(),
         )
     return _answer(document, accept)
 

@@ -9,6 +9,7 @@ __all__ = [
     "BACKFILL",
     "BACKFILL_ID",
     "BATCH",
+    "CONSENT",
     "EVENTS",
     "EVENT_ID",
     "HOLD",
@@ -18,6 +19,8 @@ __all__ = [
     "KEY_ID",
     "MAINTENANCE",
     "MAINTENANCE_ID",
+    "PERSON",
+    "RECEIPT",
     "REPORT",
     "REPORT_ID",
     "REPORT_REQUEST_ID",
@@ -25,6 +28,7 @@ __all__ = [
     "RULE",
     "RULE_ID",
     "TIMESERIES",
+    "WITHDRAWAL",
 ]
 
 EVENT_ID: Final[str] = example_envelope("latency")["event_id"]
@@ -68,10 +72,17 @@ RULE: Final[dict[str, Any]] = {
 HOLD: Final[dict[str, Any]] = {
     "a dispute's quarter": {
         "class": "events",
-        "from": "2026-01-01T00:00:00Z",
-        "to": "2026-04-01T00:00:00Z",
+        "from": "2025-10-01T00:00:00Z",
+        "to": "2026-01-01T00:00:00Z",
         "reason": "case 2026-117",
     }
+}
+_WHOM: Final[dict[str, str]] = {"identifier": "customer-9", "tenant": "acme"}
+PERSON: Final[dict[str, Any]] = {"by identifier": _WHOM}
+CONSENT: Final[dict[str, Any]] = {"on the signup form": {**_WHOM, "purpose": "support", "source": "signup-form"}}
+WITHDRAWAL: Final[dict[str, Any]] = {"everything": _WHOM}
+RECEIPT: Final[dict[str, Any]] = {
+    "a receipt": {"document": {"receipt": {"kind": "erasure"}, "public_key": "AAAA", "signature": "AAAA"}}
 }
 ROTATION: Final[dict[str, Any]] = {"an hour to change over": {"grace_minutes": 60}}
 TIMESERIES: Final[dict[str, Any]] = {

@@ -11,6 +11,7 @@ from starlette.datastructures import Headers
 
 from api.credentials import REVOKED_WITHIN_S, KeyRing, Principal
 from api.problems import Problem
+from api.refusals import Refusals
 from api.services import Services
 from api.tokens import TokenVerifier
 from lah_platform.stores.keys import ApiKey
@@ -29,11 +30,25 @@ class Gate:
         self._tokens = TokenVerifier.configured(services.settings)
         rate = services.settings.rate_limit
         self._rate = None if rate == "none" else parse(rate)
+        self._refusals = Refusals(services.settings.refusal_limit)
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
-    def admit(self, presented: str) -> Principal:
-        """Who presents it. Raises Problem when it is not valid, or asks too often."""
-        principal = self._principal(presented)
+    def admit(self, presented: str, address: str) -> Principal:
+        """Who presents it from that client address. Raises Problem when it is not valid, or asks too often.
+
+        An address whose credentials are refused too often gets no other looked up for a while. Keys that were valid
+        when this process last saw them are spared, and so are valid tokens, which need no database: who shares a
+        proxy with somebody who guesses keeps working.
+        """
+        if self._is_key(presented) and not self.has_seen(presented):
+            self._refusals.check(address)
+        try:
+            principal = self._principal(presented)
+        except Problem as problem:
+            if problem.kind.status == 401:
+                self._refusals.check(address)
+                self._refusals.count(address)
+            raise
         if not self.may_ask(principal):
             assert self._rate is not None
             wait_s = self._limiter.get_window_stats(self._rate, principal.actor).reset_time - time.time()
@@ -68,8 +83,11 @@ class Gate:
         """Who presents it as of now, however lately it was verified, and without its counting. Raises Problem."""
         return self._principal(presented, within_s=0)
 
+    def _is_key(self, presented: str) -> bool:
+        return self._tokens is None or presented.startswith(_KEY_PREFIX)
+
     def _principal(self, presented: str, *, within_s: float = REVOKED_WITHIN_S) -> Principal:
-        if self._tokens is not None and not presented.startswith(_KEY_PREFIX):
+        if self._tokens is not None and not self._is_key(presented):
             return self._tokens.principal(presented)
         key = self._keys.find(presented, within_s=within_s)
         if key is None:

@@ -5,7 +5,7 @@ from typing import Final
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["SECURITY_HEADERS", "TLS_HEADERS", "SecurityHeaders"]
+__all__ = ["REPORT_POLICY", "SECURITY_HEADERS", "TLS_HEADERS", "SecurityHeaders"]
 
 SECURITY_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -15,8 +15,8 @@ SECURITY_HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",  # answers differ by key
 }
-
-
+# Of a document that is a page of its own: its own style and pictures, and nothing from elsewhere
+REPORT_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
 TLS_HEADERS: Final = {"Strict-Transport-Security": "max-age=31536000"}
 
 

@@ -1,6 +1,6 @@
 """Reading one page of a listing for a caller; every list route goes through here, and so does its tenant."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -9,13 +9,13 @@ from pydantic import BaseModel
 
 from api.credentials import Principal
 from api.formats import JSON, NDJSON, Format, as_headers, rows_in
-from api.parameters import Paging
+from api.parameters import Paging, Within
 from api.problems import Problem
 from api.row_frames import frame_of
 from api.services import Services
-from lah_platform.stores.serving import CursorError, Page, page
+from lah_platform.stores.serving import CursorError, Page, Row, page
 
-__all__ = ["in_format", "read_page"]
+__all__ = ["in_format", "read_page", "read_range"]
 
 
 def read_page(
@@ -50,6 +50,27 @@ def read_page(
                 field="cursor",
                 advice="Start again without `cursor`",
             ) from error
+
+
+def read_range(
+    services: Services,
+    name: str,
+    caller: Principal,
+    asked: Paging,
+    span: Within,
+    kind: Format,
+    shown_as: type[BaseModel],
+    response: Response,
+    /,
+    *,
+    changed: Callable[[Row], Row] = lambda row: row,
+    **filters: object,
+) -> Any:
+    """What a list route of a time range returns: the page of `name` within `span`, each row as `changed` makes it."""
+    found = read_page(services, name, caller, asked, view=None, from_=span.from_, to=span.to, **filters)
+    items = [changed(row) for row in found.rows]
+    content = {"items": items, "next_cursor": found.next_cursor, "from": span.from_, "to": span.to}
+    return in_format(kind, content, shown_as, response)
 
 
 def in_format(

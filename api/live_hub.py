@@ -10,6 +10,7 @@ import json
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Final
 
@@ -136,7 +137,8 @@ class LiveHub:
         self._readers.add(reader)
         if not self._tasks:
             self._ready = asyncio.Event()
-            self._tasks = [asyncio.create_task(self._listen(self._ready)), asyncio.create_task(self._recheck())]
+            works = (self._listen(self._ready), self._recheck())  # which are of no one request
+            self._tasks = [asyncio.create_task(work, context=Context()) for work in works]
         return reader
 
     def leave(self, reader: Reader) -> None:
@@ -169,7 +171,9 @@ class LiveHub:
                 after = last
             reader.starts_at(after)
             while reader.ended is None:
-                messages, through = await asyncio.to_thread(self._read, reader.place, reader.wanted.tenant)
+                messages, through, _ = await asyncio.to_thread(
+                    self._read, reader.place, reader.wanted.tenant, [reader.wanted]
+                )
                 frames = [Frame(id_of(m.place), m.event, m.data) for m in messages if reader.wanted.fits(m)]
                 is_there = through == reader.place
                 reader.starts_at(through)
@@ -197,7 +201,15 @@ class LiveHub:
                 if not ready.is_set():
                     self._place = await asyncio.to_thread(self._begin)
                     ready.set()
-                messages, through = await asyncio.to_thread(self._poll, self._place, polls % _SETTLE_EVERY == 0)
+                among = set(self._readers)
+                while True:
+                    wanted = [reader.wanted for reader in among]
+                    messages, through, is_full = await asyncio.to_thread(
+                        self._poll, self._place, wanted, settles=polls % _SETTLE_EVERY == 0
+                    )
+                    if self._attached <= among:
+                        break
+                    among = set(self._readers)  # who came meanwhile may want what was passed over
             except (OperationalError, PoolTimeout) as error:
                 _log.warning("the live stream waits for the database: %s", error)
                 await asyncio.sleep(_AGAIN_S)
@@ -211,7 +223,7 @@ class LiveHub:
             self._place = through
             for reader in self._attached:
                 reader.offer(messages, through)
-            await asyncio.sleep(0 if len(messages) == _MOST_READ else self._services.live_poll_s)
+            await asyncio.sleep(0 if is_full else self._services.live_poll_s)
 
     async def _recheck(self) -> None:
         while True:
@@ -242,13 +254,16 @@ class LiveHub:
             found = ends(connection)
             return found.oldest, found.newest
 
-    def _poll(self, after: Place, settles: bool) -> tuple[list[Message], Place]:
+    def _poll(self, after: Place, wanted: Sequence[Wanted], *, settles: bool) -> tuple[list[Message], Place, bool]:
         with self._services.pool.connection() as connection:
             settle(connection) if settles else give_positions(connection)
-        return self._read(after, "*")
+        return self._read(after, "*", wanted)
 
-    def _read(self, after: Place, tenant: str) -> tuple[list[Message], Place]:
+    def _read(self, after: Place, tenant: str, wanted: Sequence[Wanted]) -> tuple[list[Message], Place, bool]:
+        """What is behind `after` and somebody wants, the place that this reaches to, and whether there is more."""
+        coarse = {(each.tenant, each.kinds, each.windows, each.metrics, each.with_open): each for each in wanted}
         with self._services.pool.connection() as connection:
             changes, through = changes_after(connection, after, tenant=tenant, limit=_MOST_READ)
-            rows = rows_of(connection, changes) if changes else {}
-        return [message_of(each, rows.get(each.place)) for each in changes], through
+            told = [change for change in changes if any(each.could_fit(change) for each in coarse.values())]
+            rows = rows_of(connection, told) if told else {}
+        return [message_of(each, rows.get(each.place)) for each in told], through, len(changes) == _MOST_READ

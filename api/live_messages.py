@@ -11,6 +11,7 @@ import msgspec
 from pydantic import BaseModel
 
 from api.models import MetricRow
+from api.models_operations import Check
 from api.models_signals import Anomaly, Incident
 from lah_platform.rollups.metrics import MEASURES, metric
 from lah_platform.stores.live_changes import Change, Place
@@ -62,15 +63,28 @@ class Wanted:
     tags: Mapping[str, str] = field(default_factory=dict)
     with_open: bool = False
 
+    def could_fit(self, change: Change) -> bool:
+        """Whether the reader is to hear it, as far as that is known without reading what changed."""
+        return self._hears(change.tenant, change.kind, change.change) and (
+            change.key is None
+            or (
+                (not self.windows or change.window in self.windows)
+                and (not self.metrics or change.key[2] in self.metrics)
+            )
+        )
+
+    def _hears(self, tenant: str, event: str, change: str) -> bool:
+        kind = "rollup" if event == "recomputed" else event
+        return (
+            (self.tenant == "*" or tenant in (self.tenant, "*"))
+            and (self.with_open or change != "updated")
+            and (not self.kinds or kind in self.kinds)
+        )
+
     def fits(self, message: Message) -> bool:
         """Whether the reader is to hear it."""
-        if self.tenant != "*" and message.tenant not in (self.tenant, "*"):
-            return False
-        if message.change == "updated" and not self.with_open:
-            return False
-        kind = "rollup" if message.event == "recomputed" else message.event
         return (
-            (not self.kinds or kind in self.kinds)
+            self._hears(message.tenant, message.event, message.change)
             and (not self.windows or message.window in self.windows)
             and (not self.metrics or message.metrics is None or not self.metrics.isdisjoint(message.metrics))
             and (message.dimensions is None or self._has_dimensions(message.dimensions))
@@ -106,7 +120,8 @@ def message_of(change: Change, row: Row | None) -> Message:
         said |= {"window": window, **dict(zip(("bucket_start", "series_id", "metric"), change.key, strict=True))}
         metrics = frozenset((change.key[2],))
     else:
-        said["anomaly_id" if change.kind == "anomaly" else "incident_id"] = change.object_id
+        is_check = row is not None and "check_name" in row
+        said[f"{'check' if is_check else 'anomaly' if change.kind == 'anomaly' else 'incident'}_id"] = change.object_id
     if change.kind == "alert":
         metrics = _NONE  # a story of several
     elif change.kind == "anomaly" and row is not None:
@@ -137,7 +152,7 @@ def _dimensions(row: Row | None) -> dict[str, frozenset[str]] | None:
 
 
 def _item(kind: str, row: Row) -> bytes:
-    model = _MODELS[kind]
+    model = Check if "check_name" in row else _MODELS[kind]
     if kind == "rollup":
         means = metric(row["metric"]).measures
         measures = {name: row[name] for name in MEASURES if name in means}

@@ -10,12 +10,14 @@ from api.app import create_app
 from api.services import Services
 from lah_platform.errors import ConfigurationError
 from lah_platform.ingress.door import EventDoor
+from lah_platform.privacy.redaction import redactor
 from lah_platform.settings import Settings, settings
 from lah_platform.stack.endpoints import database_url, kafka_bootstrap
 from lah_platform.stack.landing_process import decode_now
 from lah_platform.stores.broker_health import BrokerHealth
 from lah_platform.stores.doors import DirectDoor, KafkaDoor
 from lah_platform.stores.keys import server_secret
+from lah_platform.stores.master_keys import hub_key_ring
 from lah_platform.stores.postgres import open_pool
 
 __all__ = ["build", "build_services", "main"]
@@ -33,6 +35,7 @@ def build_services(settings: Settings) -> Services:
     """
     url = database_url(settings)
     secret = server_secret(settings.home, settings.secret.get_secret_value() if settings.secret else None)
+    keys = hub_key_ring(settings)
     door: EventDoor
     broker: BrokerHealth | None = None
     if settings.has_broker:
@@ -46,6 +49,8 @@ def build_services(settings: Settings) -> Services:
             series_limit=settings.series_limit,
             series_tags=settings.series_tags,
             strict_window=settings.strict_window,
+            keys=keys,
+            redact=redactor(),
         )
     return Services(
         pool=open_pool(
@@ -57,6 +62,7 @@ def build_services(settings: Settings) -> Services:
         door=door,
         settings=settings,
         secret=secret,
+        keys=keys,
         broker_fault=broker.fault if broker else None,
         takes_demo_keys=_is_loopback(settings.api_host),
     )
@@ -81,6 +87,8 @@ def main() -> None:
         port=chosen.api_port,
         access_log=False,
         server_header=False,
+        proxy_headers=bool(chosen.trusted_proxies),
+        forwarded_allow_ips=chosen.trusted_proxies,
         ssl_certfile=chosen.api_certificate,
         ssl_keyfile=chosen.api_certificate_key,
         timeout_graceful_shutdown=_LAST_ANSWERS_S,

@@ -21,6 +21,7 @@ __all__ = [
     "MetricPage",
     "MetricRow",
     "Page",
+    "Price",
     "RangePage",
     "SeriesDimensions",
     "Usd",
@@ -198,6 +199,20 @@ class Watermarks(BaseModel):
     """How far everything is."""
 
     items: list[Watermark]
+
+
+class Price(BaseModel):
+    """What a model's tokens cost from one moment to another, in USD a million tokens."""
+
+    model: str
+    provider: str
+    valid_from: datetime = Field(description="From this moment on.")
+    valid_to: datetime | None = Field(description="Up to this moment; null: until another price follows.")
+    input_usd_per_mtok: Usd
+    cache_read_usd_per_mtok: Usd | None = Field(description="Null: as input.")
+    cache_write_usd_per_mtok: Usd | None = Field(description="Null: as input.")
+    output_usd_per_mtok: Usd
+    source: str = Field(description="Where the price comes from.")
 
 
 class CostRow(BaseModel):

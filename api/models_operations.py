@@ -24,26 +24,58 @@ __all__ = [
     "ReportContent",
     "ReportRequest",
     "ReportRow",
+    "ReportVerification",
 ]
 
 
+class ReportChange(BaseModel):
+    """A published figure that differs from the revision before, and the sources that moved in between."""
+
+    control: str | None = Field(description="The control; null: of the report as a whole.")
+    figure: str
+    old: Any
+    new: Any
+    moved: list[dict[str, Any]]
+
+
 class ReportRow(BaseModel):
-    """One report, without its content."""
+    """One revision of a report, without its content."""
 
     report_id: UUID
-    name: str
-    tenant: str
-    period_from: date
-    period_to: date
+    name: str = Field(description="The framework.")
+    tenant: str = Field(description="Whose; `*`: everyone's.")
+    environment: str = Field(description="Of which environment; `*`: of all.")
+    period_from: date = Field(description="First day (UTC).")
+    period_to: date = Field(description="First day after it (UTC).")
+    revision: int = Field(description="Of this framework, tenant, environment and period, from 1.")
     generated_at: datetime
-    sha256: str
+    sha256: str = Field(description="SHA-256 of the JSON document.")
     requested_by: str
+    supersedes: UUID | None = Field(description="The revision before.")
+    changes: list[ReportChange]
 
 
 class ReportContent(ReportRow):
     """One report with its content."""
 
     content: dict[str, Any]
+
+
+class ReportVerdict(BaseModel):
+    """One thing that was checked of one document."""
+
+    document: str
+    checked: str
+    holds: bool
+
+
+class ReportVerification(BaseModel):
+    """What came of checking the stored documents of a report."""
+
+    report_id: UUID
+    tenant: str
+    holds: bool
+    verdicts: list[ReportVerdict]
 
 
 class Check(BaseModel):

@@ -8,7 +8,7 @@ from fastapi import Depends, FastAPI, Query, Response
 
 from api.access import Caller
 from api.formats import Accepted, documented
-from api.lists import in_format, read_page
+from api.lists import read_range
 from api.models import RangePage
 from api.models_outlooks import ForecastModel, ForecastOutlook
 from api.parameters import within
@@ -36,20 +36,20 @@ def list_forecast_models(
 ) -> Any:
     """What forecasts made in the range were made of, their backtest, and how they came out; by default of a week."""
     span = within(asked, services.clock(), _RECENT, ahead=timedelta(seconds=1))
-    page = read_page(
+    return read_range(
         services,
         "forecast_models",
         caller,
         asked,
-        from_=span.from_,
-        to=span.to,
+        span,
+        kind,
+        ForecastModel,
+        response,
         metric=asked.metric,
         windows=asked.windows,
         model=asked.model,
         method=asked.method,
     )
-    content = {"items": page.rows, "next_cursor": page.next_cursor, "from": span.from_, "to": span.to}
-    return in_format(kind, content, ForecastModel, response)
 
 
 def forecast_outlook(

@@ -30,6 +30,7 @@ __all__ = [
     "MetricFilter",
     "Note",
     "Paging",
+    "PriceFilter",
     "ReportFilter",
     "Text",
     "TimeRange",
@@ -204,10 +205,20 @@ class CostFilter(Paging, Dimensions):
     to: Day | None = Field(None, description="Last day, included (UTC).", examples=["2026-01-31"])
 
 
+class PriceFilter(Paging):
+    """Which prices."""
+
+    on: Day | None = Field(
+        None, description="In force on this day (UTC); without it all of all times.", examples=["2026-01-31"]
+    )
+    provider: Text | None = Field(None, description="Who sells it.", examples=["openai"])
+    model: Text | None = Field(None, description="Model id.", examples=["gpt-4o"])
+
+
 class ReportFilter(Paging):
     """Which reports."""
 
-    name: Text | None = Field(None, description="Name of the report.", examples=["compliance_evidence"])
+    name: Text | None = Field(None, description="Name of the framework.", examples=["soc2"])
 
 
 class BackfillFilter(Paging):

@@ -60,6 +60,12 @@ KINDS: Final = {
         Kind(
             "query-timeout", 504, "The query takes too long", "Ask for less: a shorter `from` to `to`, or more filters"
         ),
+        Kind(
+            "request-timeout",
+            504,
+            "The request takes too long",
+            "Ask for less, or later. Events may have been taken: send them again with the same ids, which counts once",
+        ),
     )
 }
 

@@ -10,6 +10,7 @@ from psycopg_pool import ConnectionPool
 
 from lah_platform.ingress.door import EventDoor
 from lah_platform.settings import Settings
+from lah_platform.stores.keyring import KeyRing
 
 __all__ = ["Services", "services_of"]
 
@@ -22,6 +23,7 @@ def _now() -> datetime:
 class Services:
     """Real parts: a pool of autocommit connections, the door of events, settings, the server's secret.
 
+    `keys` decrypts personal fields for those who may read them; None: they are not encrypted.
     `broker_fault` says what is wrong with the broker, None when it answers; unset when there is no broker.
     `clock` gives UTC, `monotonic_s` seconds that only grow. At most `max_submissions` bodies of `max_body_bytes` are
     in memory at a time, and each has `max_body_s` to arrive. Of live streams so many are open in a process, and so many
@@ -33,6 +35,7 @@ class Services:
     door: EventDoor
     settings: Settings
     secret: bytes = field(repr=False)
+    keys: KeyRing | None = field(default=None, repr=False)
     clock: Callable[[], datetime] = _now
     monotonic_s: Callable[[], float] = time.monotonic
     broker_fault: Callable[[], str | None] | None = None

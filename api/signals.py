@@ -10,7 +10,7 @@ from api import maintenance, outlooks
 from api.access import Caller
 from api.examples import ANOMALY_ID, INCIDENT_ID
 from api.formats import Accepted, documented
-from api.lists import in_format, read_page
+from api.lists import read_range
 from api.models import RangePage
 from api.models_outlooks import Forecast
 from api.models_signals import Anomaly, Correlation, Dismissal, Incident, IncidentDetail
@@ -20,13 +20,14 @@ from api.problems import Problem
 from api.services import Services, services_of
 from lah_platform.forecasts.what_if import factor_of
 from lah_platform.stores.anomaly_feedback import dismiss
-from lah_platform.stores.serving import row
+from lah_platform.stores.serving import Row, row
 
 __all__ = ["add_routes"]
 
 _LOOKBACK: Final = timedelta(days=30)
 _RECENT: Final = timedelta(days=1)
 _HORIZON: Final = timedelta(days=31)
+_AMOUNTS: Final = ("value", "lower", "upper", "lower_80", "upper_80")
 
 
 def list_anomalies(
@@ -38,21 +39,21 @@ def list_anomalies(
 ) -> Any:
     """Anomalies that started in the range, newest first; the last 30 days by default."""
     span = within(asked, services.clock(), _LOOKBACK)
-    page = read_page(
+    return read_range(
         services,
         "anomalies",
         caller,
         asked,
-        from_=span.from_,
-        to=span.to,
+        span,
+        kind,
+        Anomaly,
+        response,
         metric=asked.metric,
         windows=asked.windows,
         model=asked.model,
         anomaly_type=asked.type,
         impact=asked.impacts,
     )
-    content = {"items": page.rows, "next_cursor": page.next_cursor, "from": span.from_, "to": span.to}
-    return in_format(kind, content, Anomaly, response)
 
 
 def dismiss_anomaly(
@@ -81,19 +82,19 @@ def list_correlations(
 ) -> Any:
     """Correlations that started in the range, with their members, newest first; the last 30 days by default."""
     span = within(asked, services.clock(), _LOOKBACK)
-    page = read_page(
+    return read_range(
         services,
         "correlations",
         caller,
         asked,
-        from_=span.from_,
-        to=span.to,
+        span,
+        kind,
+        Correlation,
+        response,
         correlation_type=asked.type,
         min_strength=asked.min_strength,
         min_confidence=asked.min_confidence,
     )
-    content = {"items": page.rows, "next_cursor": page.next_cursor, "from": span.from_, "to": span.to}
-    return in_format(kind, content, Correlation, response)
 
 
 def list_incidents(
@@ -105,18 +106,18 @@ def list_incidents(
 ) -> Any:
     """Incidents that started in the range, newest first, in a line each; the last 30 days by default."""
     span = within(asked, services.clock(), _LOOKBACK)
-    page = read_page(
+    return read_range(
         services,
         "incidents",
         caller,
         asked,
-        from_=span.from_,
-        to=span.to,
+        span,
+        kind,
+        Incident,
+        response,
         severity=asked.severities,
         is_open=asked.is_open,
     )
-    content = {"items": page.rows, "next_cursor": page.next_cursor, "from": span.from_, "to": span.to}
-    return in_format(kind, content, Incident, response)
 
 
 def get_incident(
@@ -144,25 +145,27 @@ def list_forecasts(
     Of every series and window the latest forecast, unless all are asked for.
     """
     span = within(asked, services.clock(), _RECENT, ahead=_HORIZON)
-    page = read_page(
+
+    def what_if(row: Row) -> Row:
+        factor = factor_of(row["metric"], growth=asked.growth, price=asked.price)
+        return row | {name: row[name] * factor for name in _AMOUNTS if row[name] is not None}
+
+    return read_range(
         services,
         "forecasts",
         caller,
         asked,
-        from_=span.from_,
-        to=span.to,
+        span,
+        kind,
+        Forecast,
+        response,
+        changed=what_if,
         metric=asked.metric,
         windows=asked.windows,
         model=asked.model,
         method=asked.method,
         every_origin=asked.origins == "all",
     )
-    for each in page.rows:
-        factor = factor_of(each["metric"], growth=asked.growth, price=asked.price)
-        for amount in ("value", "lower", "upper", "lower_80", "upper_80"):
-            each[amount] = None if each[amount] is None else each[amount] * factor
-    content = {"items": page.rows, "next_cursor": page.next_cursor, "from": span.from_, "to": span.to}
-    return in_format(kind, content, Forecast, response)
 
 
 def add_routes(app: FastAPI) -> None:

@@ -78,7 +78,7 @@ async def _socket(socket: WebSocket) -> None:
     try:
         asked = _read(socket)
         presented = presented_by(socket.headers)
-        caller = await asyncio.to_thread(admitted, socket.app, presented, ("WEBSOCKET", SOCKET))
+        caller = await asyncio.to_thread(admitted, socket, presented, ("WEBSOCKET", SOCKET))
         reader = hub.join(caller, presented, asked.wanted(caller.tenant))
     except Exception as error:
         await socket.send_denial_response(problem_response(socket.url.path, as_problem(error)))

@@ -6,9 +6,24 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from assets import archive, checks, costs, failed_days, jobs, landing, quality_scores, reports, rollups, signals
+from assets import (
+    archive,
+    audit,
+    checks,
+    costs,
+    deliveries,
+    failed_days,
+    jobs,
+    landing,
+    quality_scores,
+    report_periods,
+    reports,
+    rollups,
+    signals,
+)
 from assets.resources import hub_resource
 from sensors.backfill_requests import backfill_sensor
+from sensors.due_deliveries import due_deliveries
 from sensors.failed_partitions import failed_partitions
 from sensors.landing_progress import landing_progress
 from sensors.late_data import late_data_sensor
@@ -32,8 +47,12 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
             signals.incidents,
             reports.compliance_report,
             quality_scores.quality_scores,
+            audit.AUDIT_LOG,
+            audit.audit_heads,
+            *report_periods.PERIOD_REPORTS,
+            deliveries.deliveries,
         ],
-        asset_checks=[*checks.CHECKS, *failed_days.FAILED_DAY_CHECKS.values()],
+        asset_checks=[*checks.CHECKS, *failed_days.FAILED_DAY_CHECKS.values(), deliveries.deliveries_arrive],
         jobs=jobs.JOBS,
         schedules=jobs.SCHEDULES,
         sensors=[
@@ -41,6 +60,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
             backfill_sensor("backfill_requests", requestable),
             late_data_sensor(daily),
             failed_partitions,
+            due_deliveries,
         ],
         executor=dg.in_process_executor,  # a process a step would import the heavy libraries once per step
         resources={"hub": hub_resource()} | dict(resource_overrides or {}),

@@ -8,10 +8,14 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from assets.maintenance import maintenance
 from assets.partitions import FIRST_DAY
+from assets.report_periods import asset_of, partition_of
 from assets.resources import Hub
+from lah_platform.compliance.periods import PERIODS
+from lah_platform.compliance.schedules import ReportSchedule
 from lah_platform.rollups.windows import WINDOWS
 from lah_platform.settings import settings
 from lah_platform.stores.archive import due_days
+from lah_platform.stores.report_plan import load_plan
 
 __all__ = ["JOBS", "SCHEDULES", "maintenance"]
 
@@ -41,6 +45,9 @@ JOBS: list[UnresolvedAssetJobDefinition | dg.JobDefinition] = [
     _job("forecasts", ["forecasts"], "Forecast again from everything up to now."),
     _job("quality_scores", ["quality_scores"], "Scores of the days, from the latest verdicts that cover them."),
     _job("compliance_report", ["compliance_report"], "The evidence report of the days."),
+    _job("audit", ["audit_heads"], "Verify the audit log, sign its head, send heads that have not arrived outside."),
+    *[_job(asset_of(period), [asset_of(period)], f"The scheduled reports of a {period}.") for period in PERIODS],
+    _job("deliveries", ["deliveries"], "One attempt of every delivery that is due."),
     maintenance,
 ]
 
@@ -74,14 +81,27 @@ def _yesterday(today: date) -> tuple[date, date]:
     return today - _DAY, today - _DAY
 
 
-def _last_week(today: date) -> tuple[date, date]:
-    monday = today - today.weekday() * _DAY
-    return monday - 7 * _DAY, monday - _DAY
+def _report_schedule(name: str, planned: ReportSchedule) -> dg.ScheduleDefinition:
+    period, job = PERIODS[planned.period], asset_of(planned.period)
 
+    def run_request(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        at = context.scheduled_execution_time
+        return dg.RunRequest(
+            run_key=f"{name}-{at:%Y-%m-%dT%H:%M}",
+            partition_key=partition_of(period, at.date()),
+            run_config={"ops": {f"make_{job}": {"config": {"schedule": name}}}},
+        )
 
-def _last_month(today: date) -> tuple[date, date]:
-    last = today.replace(day=1) - _DAY
-    return last.replace(day=1), last
+    to = f", to {', '.join(planned.deliver)}" if planned.deliver else ""
+    return dg.ScheduleDefinition(
+        name=f"report_{name}",
+        job_name=job,
+        cron_schedule=planned.cron,
+        execution_timezone="UTC",
+        execution_fn=run_request,
+        description=f"{', '.join(planned.reports)} of the last whole {planned.period}{to}.",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
 
 
 @dg.schedule(
@@ -110,8 +130,15 @@ SCHEDULES = [
     _archive,
     _schedule("daily", "daily", "30 0 * * *", "Costs, signals, forecasts and checks of yesterday.", _yesterday),
     _schedule("quality_scores", "quality_scores", "30 1 * * *", "Scores of yesterday.", _yesterday),
-    _schedule("weekly_report", "compliance_report", "0 6 * * 1", "Evidence of the week that ended Sunday.", _last_week),
-    _schedule("monthly_report", "compliance_report", "0 6 1 * *", "Evidence of the month that ended.", _last_month),
+    *[_report_schedule(name, each) for name, each in load_plan(settings()).schedules.items()],
+    dg.ScheduleDefinition(
+        name="audit",
+        job_name="audit",
+        cron_schedule="17 * * * *",
+        execution_timezone="UTC",
+        description="The audit log verified and its head signed; all of it just after midnight, else two days.",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    ),
     dg.ScheduleDefinition(
         name="maintenance",
         job_name="maintenance",

@@ -20,6 +20,7 @@ from lah_platform.stores.retention import (
 )
 from lah_platform.stores.retention_rules import due_now
 from lah_platform.stores.retention_run import run_retention
+from lah_platform.stores.retention_setting import note_retention
 from lah_platform.stores.rollups import recompute_day
 from lah_platform.stores.signing_key import hub_signer
 
@@ -33,6 +34,13 @@ def housekeeping(context: dg.OpExecutionContext, hub: Hub) -> None:
     now = datetime.now(UTC)
     kept: Mapping[date, str] = {}
     with hub.connection() as connection:
+        note_retention(
+            connection,
+            retention_days=settings().retention_days,
+            hot_days=hub.hot_days,
+            has_archive=hub.archive is not None,
+            actor="maintenance",
+        )
         made = make_partitions_ahead(connection, now.date())
         again = partial(recompute_day, connection, now=now, cold_rows=partial(cold_rows, archive_dir=hub.archive))
         retention = run_retention(

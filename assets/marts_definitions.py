@@ -24,7 +24,6 @@ _AUTOMATION_SECONDS = 10  # how often is asked whether a mart is due: so long af
 # What the marts read and no code location computes as an asset
 _READ_ONLY = [
     AssetSpec("checks", group_name="quality", description="Every verdict of a data quality check."),
-    AssetSpec("audit_log", group_name="compliance", description="Who changed what in the hub; append-only."),
 ]
 
 

@@ -1,4 +1,4 @@
-"""The compliance report: evidence for the run's days, kept with the sources of its numbers."""
+"""The compliance reports: every framework over the run's days, kept as revisions, with files beside them."""
 
 import time
 from datetime import UTC, datetime
@@ -8,16 +8,17 @@ import dagster as dg
 from assets.partitions import DAILY, days_of
 from assets.resources import Hub
 from assets.tables import table_spec
-from lah_platform.stores.report_files import make_report
+from lah_platform.settings import settings
+from lah_platform.stores.report_files import make_reports
 
 __all__ = ["compliance_report"]
 
-_NAME = "compliance_evidence"
 _SPEC = table_spec(
     "reports",
-    "Evidence for SOC 2, GDPR and HIPAA controls over a period, as HTML and JSON, each number with its query.",
+    "Evidence of SOC 2, GDPR, HIPAA, the EU AI Act and ISO/IEC 42001 over a period, as HTML, PDF, JSON and CSV,"
+    " each number with its query.",
     group="reports",
-    deps=["events", "dead_letters", "ledger", "cost_daily", "anomalies", "correlations"],
+    deps=["events", "dead_letters", "ledger", "rollup_1d", "cost_daily", "anomalies", "incidents"],
     key="compliance_report",
     partitions_def=DAILY,
 )
@@ -25,25 +26,34 @@ _SPEC = table_spec(
 
 @dg.multi_asset(name="compute_compliance_report", specs=[_SPEC], backfill_policy=dg.BackfillPolicy.single_run())
 def compliance_report(context: dg.AssetExecutionContext, hub: Hub) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """One report over all days of the run, for all tenants together."""
+    """One report of each framework over all days of the run, for all tenants together."""
     first, last = days_of(context)
     started = time.monotonic()
     with hub.connection() as connection:
-        path = make_report(
+        made = make_reports(
             connection,
-            hub.folder,
-            _NAME,
-            tenant="*",
+            settings().model_copy(update={"home": hub.folder}),
             start=first,
             end=last,
             actor=f"dagster:{context.run.run_id}",
             now=datetime.now(UTC),
         )
+    rows = [
+        dg.TableRecord(
+            {
+                "framework": each.run.entry.name,
+                "revision": each.run.entry.revision,
+                "new": each.is_new,
+                **{name: int(count) for name, count in each.run.content["summary"].items()},
+            }
+        )
+        for each in made
+    ]
     return dg.MaterializeResult(
         metadata={
-            "html": dg.MetadataValue.path(path),
-            "json": dg.MetadataValue.path(path.with_suffix(".json")),
-            "dagster/row_count": 1,
+            "reports": dg.MetadataValue.table(rows),
+            "folder": dg.MetadataValue.path(hub.folder / "reports"),
+            "dagster/row_count": len(made),
             "watermark": f"{last}",
             "seconds": round(time.monotonic() - started, 3),
         }

@@ -72,10 +72,12 @@ def landing(
         yield children
 
 
-def measure(services: Services, topic: str, events: int, *, seconds: float = 240) -> Landed:
+def measure(
+    services: Services, topic: str, events: int, *, seconds: float = 240, settings: Mapping[str, str] | None = None
+) -> Landed:
     """Land the filled topic from its beginning with one process. Raises RuntimeError when it does not balance."""
     with services.connect() as connection:
-        with landing(services, topic) as children:
+        with landing(services, topic, settings=settings) as children:
             (child,) = children
             wait_adopted(connection, topic, children)
             started = time.monotonic()

@@ -28,7 +28,10 @@ __all__ = ["KEPT_TABLES", "PARTITIONS", "Services", "running"]
 
 PARTITIONS = 4
 # what landing does not write in its transaction, and a turn may find as the turn before left it
-KEPT_TABLES = frozenset({"schema_migrations", "series", "prices", "rollup_state", "audit_log"})
+KEPT_TABLES = frozenset(
+    {"schema_migrations", "series", "prices", "rollup_state", "privacy_epoch"}
+    | {"audit_log", "audit_chain", "audit_heads", "audit_anchored"}  # which nobody may empty
+)
 
 
 @dataclass(frozen=True)

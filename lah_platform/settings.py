@@ -87,6 +87,18 @@ class Settings(BaseSettings):
         pattern=r"^(none|[1-9][0-9]*/(second|minute|hour))$",
         description="Requests of one credential in each API process, such as 600/minute; 'none': as many as come.",
     )
+    refusal_limit: str = Field(
+        default="30/minute",
+        pattern=r"^(none|[1-9][0-9]*/(second|minute|hour))$",
+        description="Refused credentials of one client address in each API process; 'none': as many as come.",
+    )
+    trusted_proxies: list[str] = Field(
+        default=[],
+        description='Proxies whose X-Forwarded-For and -Proto are believed, as JSON: ["10.0.0.0/8"]; unset: none.',
+    )
+    request_seconds: float = Field(
+        default=60, gt=0, description="An ordinary request is given up after so long; streams and long answers are not."
+    )
     api_host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(default=8080, ge=1, le=65535)
     api_certificate: Path | None = Field(
@@ -97,7 +109,7 @@ class Settings(BaseSettings):
     dagster_url: str | None = Field(
         default=None, description="Where people reach Dagster's UI; unset: on this machine, at LAH_DAGSTER_PORT."
     )
-    postgres_port: int = Field(default=54329, ge=1, le=65535, description="Port of the embedded PostgreSQL.")
+    postgres_port: int = Field(default=25432, ge=1, le=65535, description="Port of the embedded PostgreSQL.")
     broker_port: int = Field(default=19092, ge=1, le=65535, description="Port of the embedded broker.")
     code_port: int = Field(
         default=4266, ge=1, le=65534, description="Port of Dagster's code server; dbt's is the next."
@@ -133,7 +145,20 @@ class Settings(BaseSettings):
         description="Days that PostgreSQL keeps itself once they are archived; unset: LAH_RETENTION_DAYS.",
     )
 
-    @field_validator("home", "archive_dir", "api_certificate", "api_certificate_key")
+    report_schedules: Path | None = Field(
+        default=None, description="File (YAML) of when which reports are made and where they go; unset: the package's."
+    )
+
+    controls_dir: Path | None = Field(
+        default=None, description="Folder of frameworks of controls (YAML) besides the package's; unset: none."
+    )
+    report_query_seconds: float = Field(
+        default=60, gt=0, description="A report is refused when one of its queries takes longer."
+    )
+
+    @field_validator(
+        "home", "report_schedules", "controls_dir", "archive_dir", "api_certificate", "api_certificate_key"
+    )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().resolve()

@@ -42,9 +42,12 @@ def system_description(out: _Out = None) -> None:
     from lah_platform.stack.endpoints import database_url
     from lah_platform.stores.facts_documents import make_system_description
     from lah_platform.stores.postgres import connect
+    from lah_platform.stores.report_plan import load_plan
 
     with connect(database_url(settings())) as connection:
-        document = make_system_description(connection, settings(), roles=_roles(), targets=(), now=datetime.now(UTC))
+        document = make_system_description(
+            connection, settings(), roles=_roles(), targets=load_plan(settings()).places(), now=datetime.now(UTC)
+        )
     _give(document, out)
 
 

@@ -1,4 +1,4 @@
-"""Commands on data: replay it in, compute it again, report on it, and look after dead letters."""
+"""Commands on data: replay it in, compute it again, and look after dead letters."""
 
 import json
 import uuid
@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lah_platform.errors import ConfigurationError, StackError
 from lah_platform.settings import settings
 
-__all__ = ["backfill", "dead_letters", "replay", "report"]
+__all__ = ["backfill", "dead_letters", "day", "replay"]
 
 _console = Console(stderr=True, highlight=False)
 _WAIT_SECONDS = 3600.0
@@ -22,7 +22,7 @@ dead_letters = typer.Typer(
 Day = Annotated[str, typer.Option(help="A UTC day, such as 2026-11-01.")]
 
 
-def _day(text: str, option: str) -> date:
+def day(text: str, option: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -99,7 +99,7 @@ def backfill(
 
     if table not in BACKFILL_TABLES:
         raise ConfigurationError(f"No table {table!r} can be backfilled", f"Name one of {', '.join(BACKFILL_TABLES)}")
-    start, end = _day(from_, "--from"), _day(to, "--to")
+    start, end = day(from_, "--from"), day(to, "--to")
     check_days(start, end, today=datetime.now(UTC).date(), retention_days=settings().retention_days, table=table)
     with connect(database_url(settings())) as connection:
         request = uuid.uuid4()
@@ -128,34 +128,6 @@ def backfill(
             "Open the run in the Dagster UI and read why; `lah doctor` says whether the daemon runs",
         )
     print(f"succeeded in run {ended.run_id}: {ended.days} days")
-
-
-def report(
-    name: Annotated[str, typer.Argument(help="compliance_evidence")],
-    from_: Annotated[str, typer.Option("--from", help="First UTC day.")],
-    to: Annotated[str, typer.Option("--to", help="Last UTC day, included.")],
-    tenant: Annotated[str, typer.Option(help="One tenant, or * for all.")] = "*",
-) -> None:
-    """Make a report for a period now; its HTML and JSON are written beside the database row.
-
-    Example: lah report compliance_evidence --from 2026-11-01 --to 2026-11-07
-    """
-    from lah_platform.stack.endpoints import database_url
-    from lah_platform.stores.postgres import connect
-    from lah_platform.stores.report_files import make_report
-
-    with connect(database_url(settings())) as connection:
-        path = make_report(
-            connection,
-            settings().home,
-            name,
-            tenant=tenant,
-            start=_day(from_, "--from"),
-            end=_day(to, "--to"),
-            actor="lah report",
-            now=datetime.now(UTC),
-        )
-    print(path)
 
 
 @dead_letters.command("list")
@@ -188,16 +160,21 @@ def _list(
 
 @dead_letters.command("show")
 def _show(dead_letter_id: int) -> None:
-    """One dead letter with its bytes and headers, as JSON.
+    """One dead letter with its bytes and headers, as JSON; the reading is audited.
 
     Example: lah dead-letters show 7
     """
+    from getpass import getuser
+
     from lah_platform.stack.endpoints import database_url
+    from lah_platform.stores.audit import record
     from lah_platform.stores.dead_letters import dead_letter
+    from lah_platform.stores.master_keys import hub_key_ring
     from lah_platform.stores.postgres import connect
 
     with connect(database_url(settings())) as connection:
-        letter = dead_letter(connection, dead_letter_id)
+        letter = dead_letter(connection, dead_letter_id, hub_key_ring(settings()))
+        record(connection, f"cli:{getuser()}", "reveal", "dead_letters", str(dead_letter_id), letter["tenant"], {})
 
     def readable(value: Any) -> Any:
         return bytes(value).decode("utf-8", "backslashreplace") if isinstance(value, bytes | memoryview) else str(value)
@@ -214,17 +191,19 @@ def _replay(
 
     Example: lah dead-letters replay --code unsupported_schema_version
     """
+    from lah_platform.privacy.redaction import redactor
     from lah_platform.stack.endpoints import database_url
     from lah_platform.stack.landing_process import decode_now
     from lah_platform.stores.conflicts import ConflictMemory
     from lah_platform.stores.dead_letters import pending
     from lah_platform.stores.dead_letters import replay as again
     from lah_platform.stores.landing import SeriesBook
+    from lah_platform.stores.master_keys import hub_key_ring
     from lah_platform.stores.postgres import connect
 
     counts = {"stored": 0, "duplicate": 0, "dead_lettered": 0}
     with connect(database_url(settings())) as connection:
-        series = SeriesBook(settings().series_limit)
+        series, keys = SeriesBook(settings().series_limit), hub_key_ring(settings())
         window = settings().strict_window
         memory = None if window is None else ConflictMemory(window)
         for each in ids or pending(connection, code):
@@ -237,6 +216,8 @@ def _replay(
                 series=series,
                 series_tags=settings().series_tags,
                 memory=memory,
+                keys=keys,
+                redact=redactor(),
             )
             counts[result.outcome] += 1
             if result.reason:

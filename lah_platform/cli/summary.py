@@ -37,8 +37,8 @@ def print_summary(console: Console, summary: Summary) -> None:
     _print_planted(console, summary.planted)
     stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in summary.stage_seconds.items())
     console.print(f"{stages}; {summary.seconds:.1f} s in all, {summary.peak_resident_mib:,} MiB resident at most")
-    if summary.report_path:
-        console.print(f"report: {summary.report_path}", soft_wrap=True)
+    for name, path in summary.report_paths.items():
+        console.print(f"report {name}: {path}", soft_wrap=True)
 
 
 def _print_planted(console: Console, planted: Planted) -> None:

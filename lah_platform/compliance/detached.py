@@ -1,7 +1,7 @@
 """What lies beside a report: when and by whom it was made, the hashes of its documents, the audit chain's head, signed.
 
 The documents hold nothing that differs from one making to the next; all of that is here. Belongs here: writing and
-checking the detached record. Does not: keeping it (`stores/reports.py`), the key (`stores/signing_key.py`).
+checking the detached record. Does not: keeping it (`stores/report_runs.py`), the key (`stores/signing_key.py`).
 """
 
 import hashlib

@@ -1,185 +1,140 @@
-"""What a report counts: one kind of evidence per named query of `sql/queries/reports.sql`.
+"""What a report reads: figures, exceptions and sources, each with the statement that an auditor can run again.
 
-Belongs here: what each count means and where it comes from. Reading it from a database is `stores/reports.py`'s.
+Belongs here: the shapes, and telling figures from groups. Does not: reading them (`stores/evidence.py`).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from types import MappingProxyType
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
 
-__all__ = ["EVIDENCE", "MAX_GROUPS", "Evidence", "Kind", "Scalar"]
+from lah_platform.compliance.framework import Control
 
-MAX_GROUPS = 200
-"""Groups shown of each kind; group names come from producers, so their number has no bound. Totals count all."""
+__all__ = [
+    "MAX_EXCEPTIONS",
+    "MAX_GROUPS",
+    "Evidence",
+    "Exceptions",
+    "Reading",
+    "Row",
+    "Scalar",
+    "Source",
+    "exceptions_key",
+    "figures_of",
+    "query_key",
+]
 
-Scalar = str | int | bool | None
-"""What a report holds: exact decimals and times (ISO 8601, UTC) are text."""
+MAX_GROUPS = 100
+"""Groups shown of one query; their names come from producers, so their number has no bound. Figures count all."""
+MAX_EXCEPTIONS = 100
+"""Exceptions listed of one control; their total counts all."""
 
-
-@dataclass(frozen=True)
-class Kind:
-    """One kind of evidence: `keys` name a group, `measures` are counted per group and in total.
-
-    `tables` are what the query reads, `counted` says which rows belong to the period. With `details` a group is one
-    row: it shows these columns, and the measures are of the total only.
-    """
-
-    name: str
-    title: str
-    tables: tuple[str, ...]
-    counted: str
-    keys: tuple[str, ...]
-    measures: tuple[str, ...]
-    details: tuple[str, ...] = ()
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """What a group shows."""
-        return (*self.keys, *(self.details or self.measures))
+Scalar = str | int | Decimal | bool | None
+Row = Mapping[str, Scalar]
+_TOTAL = "is_total"
+_OF_THE_COUNT = frozenset({"counted_rows", "watermark", _TOTAL})
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one query returned. `sql` is the statement with its values, ready for psql.
+    """What one query of figures returned. `sql` is the statement with its values, ready for psql.
 
-    `groups` are at most MAX_GROUPS, `is_cut` when there were more; `total` and `counted_rows` cover all of them;
-    `watermark` (UTC) is the newest row counted, None when there was none.
+    `keys` name a group; `groups` are at most MAX_GROUPS, `is_cut` when there were more; `figures` cover all.
     """
 
     sql: str
-    groups: tuple[Mapping[str, Scalar], ...]
-    total: Mapping[str, Scalar]
-    counted_rows: int
-    watermark: datetime | None
-    is_cut: bool
+    description: str
+    figures: Row
+    keys: tuple[str, ...] = ()
+    groups: tuple[Row, ...] = ()
+    is_cut: bool = False
+    counted_rows: int | None = None
+    watermark: str | None = None
 
 
-_BY_EVENT_TIME = "events whose own time is in the period"
+@dataclass(frozen=True)
+class Exceptions:
+    """What failed: at most MAX_EXCEPTIONS `rows` of `total`, each with at, kind, id, tenant and detail."""
 
-_KINDS = (
-    Kind(
-        "ledger",
-        "Ledger of received records",
-        ("ledger",),
-        "ledger rows whose landing minute is in the period",
-        ("topic",),
-        ("received", "stored", "duplicate", "dead_lettered"),
-    ),
-    Kind(
-        "dead_letters",
-        "Refused records by reason",
-        ("dead_letters",),
-        "records refused in the period",
-        ("code",),
-        ("dead_letters", "replayed", "pending"),
-    ),
-    Kind(
-        "security_events",
-        "Security events",
-        ("events",),
-        _BY_EVENT_TIME,
-        ("subtype", "severity"),
-        ("events", "critical"),
-    ),
-    Kind(
-        "authentication",
-        "Authentication outcomes",
-        ("events",),
-        _BY_EVENT_TIME,
-        ("action",),
-        ("events", "succeeded", "failed"),
-    ),
-    Kind(
-        "privacy_operations",
-        "Operations on personal data",
-        ("events",),
-        _BY_EVENT_TIME,
-        ("operation",),
-        ("events", "with_consent", "without_consent"),
-    ),
-    Kind(
-        "compliance_violations",
-        "Reported violations of regulations",
-        ("events",),
-        _BY_EVENT_TIME,
-        ("regulation",),
-        ("events", "remediation_required"),
-    ),
-    Kind(
-        "policy_violations",
-        "Policy violations",
-        ("events",),
-        _BY_EVENT_TIME,
-        ("severity",),
-        ("events", "auto_remediated", "not_remediated"),
-    ),
-    Kind(
-        "compliance_checks",
-        "Compliance checks by framework",
-        ("events",),
-        _BY_EVENT_TIME,
-        ("framework",),
-        ("events", "passed", "failed", "mean_score"),
-    ),
-    Kind(
-        "failing_controls",
-        "Controls found failing by compliance checks",
-        ("events",),
-        "findings with status fail in compliance checks whose own time is in the period",
-        ("framework", "control_id"),
-        ("findings",),
-    ),
-    Kind(
-        "audit_trail",
-        "Audit trail reported by producers",
-        ("events",),
-        _BY_EVENT_TIME,
-        ("action",),
-        ("events", "actors"),
-    ),
-    Kind(
-        "audit_log",
-        "Audit log of this hub",
-        ("audit_log",),
-        "entries written in the period",
-        ("action", "object_type"),
-        ("entries", "actors"),
-    ),
-    Kind(
-        "costs",
-        "Costs by model",
-        ("cost_daily",),
-        "rows of the days of the period",
-        ("model",),
-        ("requests", "unpriced_requests", "reported_usd", "priced_usd", "other_usd"),
-    ),
-    Kind(
-        "quality_verdicts",
-        "Data-quality verdicts, the latest of each rule",
-        ("checks",),
-        "verdicts about a time that overlaps the period, of all tenants",
-        ("asset", "check_name", "severity"),
-        ("rules", "passing", "failing", "failing_errors"),
-        ("verdict", "failed_rows", "checked_at"),
-    ),
-    Kind(
-        "security_anomalies",
-        "Anomalies of security event series",
-        ("anomalies", "series"),
-        "anomalies that started in the period",
-        ("anomaly_type", "impact"),
-        ("anomalies", "severe"),
-    ),
-    Kind(
-        "security_correlations",
-        "Correlations: security incidents and compliance cascades",
-        ("correlations",),
-        "correlations that started in the period",
-        ("correlation_type",),
-        ("correlations", "greatest_strength", "greatest_confidence"),
-    ),
-)
+    sql: str
+    description: str
+    rows: tuple[Row, ...]
+    total: int
 
-EVIDENCE: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in _KINDS})
-"""Every kind of evidence by the name of its query, in the order of the report."""
+
+@dataclass(frozen=True)
+class Source:
+    """A table as it was read: rows of the period, newest of them, revision; None: the hub knows of none.
+
+    `verdicts` are the latest of its data-quality rules about the period; `suspect_windows` were kept out.
+    """
+
+    table: str
+    rows: int | None
+    watermark: str | None
+    revision: str | None
+    verdicts: tuple[Row, ...]
+    suspect_windows: int
+    sql: str | None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Everything that reports of one period, tenant and environment need, read in one snapshot.
+
+    `evidence` and `exceptions` are by the query's key (`query_key`), `sources` by table.
+    """
+
+    schema_version: str
+    evidence: Mapping[str, Evidence]
+    exceptions: Mapping[str, Exceptions]
+    sources: Mapping[str, Source]
+    chain_head: Mapping[str, Scalar] | None = field(default=None, compare=False)
+
+
+def query_key(control: Control) -> str:
+    """The name of the control's query; of one with SQL of its own, its id."""
+    return control.query or f"sql:{control.id}"
+
+
+def exceptions_key(control: Control) -> str | None:
+    """The name of the control's list of exceptions, or None when it has none."""
+    return f"sql:{control.id}" if control.exceptions_sql is not None else control.exceptions
+
+
+def figures_of(sql: str, description: str, rows: Sequence[Row], fault: Callable[[str], Exception]) -> Evidence:
+    """Tell the total row from the groups. `fault` makes the error for rows that are neither.
+
+    One row is figures. Of several, one has is_total true; leading columns that are null there name the groups.
+    """
+    totals = [row for row in rows if row.get(_TOTAL, len(rows) == 1)]
+    if len(totals) != 1:
+        raise fault(f"returns {len(rows)} rows, {len(totals)} of them with is_total: return one row of figures")
+    (total,) = totals
+    groups = [row for row in rows if row is not total]
+    columns = [name for name in total if name not in _OF_THE_COUNT]
+    keys = [] if _TOTAL not in total else _leading_nulls(columns, total)
+    figures = {name: total[name] for name in columns if name not in keys}
+    if not figures:
+        raise fault("returns no figure")
+    counted = total.get("counted_rows")
+    watermark = total.get("watermark")
+    shown = [name for name in columns if name in keys or any(group[name] is not None for group in groups)]
+    return Evidence(
+        sql=sql,
+        description=description,
+        figures=figures,
+        keys=tuple(keys),
+        groups=tuple({name: group[name] for name in shown} for group in groups[:MAX_GROUPS]),
+        is_cut=len(groups) > MAX_GROUPS,
+        counted_rows=counted if isinstance(counted, int) else None,
+        watermark=watermark if isinstance(watermark, str) else None,
+    )
+
+
+def _leading_nulls(columns: Sequence[str], total: Row) -> list[str]:
+    keys = []
+    for name in columns:
+        if total[name] is not None:
+            break
+        keys.append(name)
+    return keys

@@ -5,9 +5,10 @@ Belongs here: the shape of such a document, as JSON and as HTML. Does not: what 
 """
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,7 @@ __all__ = ["FactTable", "FactsDocument", "Finding", "Value", "facts_content", "f
 
 Value = str | int | bool | None | datetime
 Severity = Literal["high", "medium", "low"]
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)\+00:00")
 _ORDER: tuple[Severity, ...] = ("high", "medium", "low")
 
 
@@ -71,9 +73,13 @@ class FactsDocument:
         raise KeyError(table_id)
 
 
-def facts_content(document: FactsDocument) -> dict[str, Any]:
-    """The document as JSON-serialisable values: rows as objects, times as ISO 8601 in UTC, findings gravest first."""
-    return {
+def facts_content(document: FactsDocument, period: tuple[date, date] | None = None) -> dict[str, Any]:
+    """The document as JSON-serialisable values: rows as objects, times as ISO 8601 in UTC, findings gravest first.
+
+    `period`: the UTC days [from, to) that it is kept for.
+    """
+    kept = {} if period is None else {"period": {"from": f"{period[0]}", "to": f"{period[1]}"}}
+    return kept | {
         "name": document.name,
         "title": document.title,
         "tenant": document.tenant,
@@ -127,7 +133,10 @@ def _shown(value: object) -> str:
         return "\N{EN DASH}"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    moment = _MOMENT.fullmatch(str(value))
+    return f"{moment[1]} {moment[2]}" if moment else str(value)
 
 
 @cache

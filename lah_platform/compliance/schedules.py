@@ -13,6 +13,7 @@ import msgspec
 import yaml
 from msgspec import Meta
 
+from lah_platform.compliance import system_description
 from lah_platform.compliance.cron import cron_problem
 from lah_platform.compliance.periods import PeriodName
 from lah_platform.errors import ConfigurationError
@@ -90,6 +91,10 @@ class Plan:
     targets: Mapping[str, TargetSettings]
     schedules: Mapping[str, ReportSchedule]
 
+    def places(self) -> list[tuple[str, str, str]]:
+        """Name, kind and what may be shown of the address of each target."""
+        return [(name, target.kind, target.place) for name, target in self.targets.items()]
+
     def of_period(self, period: str) -> dict[str, ReportSchedule]:
         """The schedules of one period, by name."""
         return {name: each for name, each in self.schedules.items() if each.period == period}
@@ -138,6 +143,8 @@ def _problems(found: Plan, known_reports: Collection[str]) -> Iterator[str]:
         for report in schedule.reports:
             if report not in known_reports:
                 yield f"{at}.reports: there is no report {report}; there are {', '.join(sorted(known_reports))}"
+        if schedule.tenant != "*" and system_description.NAME in schedule.reports:
+            yield f"{at}.reports: {system_description.NAME} is of the whole hub, not of one tenant"
         if problem := cron_problem(schedule.cron):
             yield f"{at}.cron: {problem}"
         if schedule.tenant != "*" and tenant_problem(schedule.tenant):

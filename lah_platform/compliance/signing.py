@@ -65,11 +65,19 @@ class Signer:
 def is_signed_by(signature: Signature, message: bytes) -> bool:
     """Whether `signature` is that of `message` under its own public key; whose key it is remains to be compared."""
     try:
-        key = Ed25519PublicKey.from_public_bytes(base64.b64decode(signature.public_key, validate=True))
-        key.verify(base64.b64decode(signature.signature, validate=True), message)
+        key = Ed25519PublicKey.from_public_bytes(_decoded(signature.public_key))
+        key.verify(_decoded(signature.signature), message)
     except (ValueError, InvalidSignature):
         return False
     return True
+
+
+def _decoded(text: str) -> bytes:
+    """The bytes; ValueError for another spelling of them: the last character has bits that say nothing."""
+    data = base64.b64decode(text, validate=True)
+    if base64.b64encode(data).decode() != text:
+        raise ValueError("not the base64 of its bytes")
+    return data
 
 
 def canonical_json(content: Mapping[str, Any]) -> bytes:

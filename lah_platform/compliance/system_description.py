@@ -17,6 +17,7 @@ __all__ = [
     "Queried",
     "SettingFact",
     "build_system_description",
+    "encryption_table",
     "masked",
     "retention_table",
     "settings_table",
@@ -29,6 +30,7 @@ _STATEMENT = (
     "setting or catalog that it was read from."
 )
 _SECRET = re.compile(r"password|secret|token|credential|private|jaas|oauth|\bkey\b|[._-]key\b|pem", re.IGNORECASE)
+_QUERY_OF_URL = re.compile(r"(://[^?\s]*)\?\S*")
 _USER_OF_URL = re.compile(r"(?<=://)[^/@\s]*@")
 
 
@@ -50,6 +52,11 @@ QUERIED: Final[Sequence[Queried]] = (
     Queried("topics", "Topics", "lah.landing_offsets"),
     Queried("flow", "Data flows: records from each source", "lah.ledger"),
     Queried("archive", "Archive", "lah.archive_files"),
+    Queried("retention_rules", "Retention rules that people set", "lah.retention_rules", "The settings alone decide."),
+    Queried("legal_holds", "Legal holds in force", "lah.legal_holds"),
+    Queried("encryption_keys", "Encryption keys in use", "lah.encryption_keys", "Nothing was encrypted here yet."),
+    Queried("subjects", "Persons with keys of their own", "lah.subjects, lah.subject_tombstones"),
+    Queried("audit", "Audit log: head of the hash chain", "lah.audit_chain"),
     Queried(
         "instigators",
         "Schedules and sensors",
@@ -93,7 +100,7 @@ def masked(name: str, value: object, *, is_secret: bool = False) -> str | None:
         return ", ".join(shown) or None
     if isinstance(value, list | tuple):
         return ", ".join(str(masked(name, each)) for each in value) or None
-    return _USER_OF_URL.sub("", str(value))
+    return _QUERY_OF_URL.sub(r"\1?...", _USER_OF_URL.sub("", str(value)))
 
 
 def settings_table(settings: Sequence[SettingFact]) -> FactTable:
@@ -121,6 +128,24 @@ def retention_table(settings: Mapping[str, SettingFact], log_days: int) -> FactT
     return FactTable("retention", "Retention", "settings", ("what", "kept_for", "set_by"), rows)
 
 
+def encryption_table(settings: Mapping[str, SettingFact], fields: Mapping[str, Mapping[str, str]]) -> FactTable:
+    """What is encrypted before it is stored: `fields` are the declared personal ones, path to sort, by payload type."""
+    mode, provider = settings["LAH_FIELD_ENCRYPTION"].value, settings["LAH_MASTER_KEY_PROVIDER"].value
+    own = "environment" if settings["LAH_MASTER_KEY"].value else "file in LAH_HOME"
+    rows: list[tuple[Value, ...]] = [
+        ("personal fields", "encrypted, AES-256-GCM" if mode == "on" else "stored as sent", "LAH_FIELD_ENCRYPTION"),
+        ("master key", provider or own, "LAH_MASTER_KEY_PROVIDER"),
+    ]
+    rows += [
+        (f"{kind}: {path}", f"personal ({sort})", "x-personal in lah_platform/events/payloads")
+        for kind, paths in fields.items()
+        for path, sort in paths.items()
+    ]
+    note = "Disks and volumes may be encrypted below PostgreSQL; that is not seen from here."
+    source = "settings, and the catalog of personal fields"
+    return FactTable("encryption", "Encryption before storage", source, ("what", "how", "source"), tuple(rows), note)
+
+
 def third_parties_table(settings: Mapping[str, SettingFact], targets: Sequence[tuple[str, str, str]]) -> FactTable:
     """Whom the hub talks to outside its own processes. `targets`: name, kind and address of deliveries of reports."""
     rows: list[tuple[Value, ...]] = [
@@ -139,6 +164,9 @@ _ELSEWHERE: Final = {
     "LAH_DATABASE_URL": "PostgreSQL, if others run it",
     "LAH_KAFKA_BOOTSTRAP": "Kafka",
     "LAH_OIDC_ISSUER": "issuer of tokens",
+    "LAH_VAULT_URL": "master key in HashiCorp Vault",
+    "LAH_KMS_KEY": "master key in AWS KMS",
+    "LAH_AUDIT_ANCHORS": "copies of the audit log's signed heads",
 }
 
 

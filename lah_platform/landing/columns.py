@@ -1,7 +1,8 @@
 """Accepted events by column: what landing encodes, deduplicates and rolls up without touching events one by one."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections import ChainMap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from operator import attrgetter, itemgetter
@@ -59,7 +60,8 @@ class EventColumns:
     """Row i of every column is one event; `positions[i]` is its place in the batch. Times are UTC.
 
     `shapes[shape_of[i]]` is its shape; `shapes` may hold others as well. `payload_json` is bytes or anything that has a
-    buffer of them.
+    buffer of them. `subject_ids` are the persons whose keys encrypted the events, None before that and when nobody was
+    named; `more_subjects` are further persons, by position.
     """
 
     positions: Integers
@@ -72,6 +74,8 @@ class EventColumns:
     tags_json: list[bytes]
     payloads: list[Any]
     payload_json: list[Any]
+    subject_ids: UuidColumn | None = None
+    more_subjects: Mapping[int, tuple[UUID, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, events: Sequence[Event], positions: Sequence[int], book: ShapeBook) -> "EventColumns":
@@ -107,6 +111,10 @@ class EventColumns:
             list(chain.from_iterable(part.tags_json for part in parts)),
             list(chain.from_iterable(part.payloads for part in parts)),
             list(chain.from_iterable(part.payload_json for part in parts)),
+            None
+            if all(part.subject_ids is None for part in parts)
+            else UuidColumn.concat([part.subject_ids or UuidColumn.of([None] * len(part)) for part in parts]),
+            dict(ChainMap(*(dict(part.more_subjects) for part in parts))),
         )
 
     def take(self, rows: npt.NDArray[np.intp]) -> "EventColumns":
@@ -123,6 +131,8 @@ class EventColumns:
             _take(self.tags_json, wanted),
             _take(self.payloads, wanted),
             _take(self.payload_json, wanted),
+            None if self.subject_ids is None else self.subject_ids.take(rows),
+            self.more_subjects,
         )
 
     def moved(self, by: int) -> "EventColumns":

@@ -19,7 +19,7 @@ from lah_platform.events.envelope import DEFAULT_SCHEMA_VERSION, Event, EventTyp
 from lah_platform.events.limits import DEFAULT_LIMITS, Limits
 from lah_platform.events.payloads import PayloadType
 from lah_platform.landing.columns import EventColumns, at_us
-from lah_platform.landing.plain_payloads import PLAIN_DATA_TYPE, names, surely_exact
+from lah_platform.landing.plain_payloads import PLAIN_DATA_TYPE, STRICT_DATA_TYPE, names, surely_exact
 from lah_platform.landing.shapes import ShapeBook
 from lah_platform.landing.tag_book import UNREADABLE, TagBook
 from lah_platform.landing.texts import Flags, timestamps_us, uuids
@@ -52,6 +52,7 @@ class _Wire(msgspec.Struct, gc=False):
 
 _WIRE = msgspec.json.Decoder(_Wire)
 _DATA = {payload_type: msgspec.json.Decoder(data_type) for payload_type, data_type in PLAIN_DATA_TYPE.items()}
+_STRICT = {payload_type: msgspec.json.Decoder(data_type) for payload_type, data_type in STRICT_DATA_TYPE.items()}
 _IN_SHAPE = tuple(map(attrgetter, ("source_module", "event_type", "severity", "environment", "schema_version")))
 _TYPES = list(_DATA)
 # A C call over many records holds the interpreter, and the thread that talks to the database waits for it
@@ -210,8 +211,12 @@ def _payloads(types: Sequence[str], data: Sequence[msgspec.Raw], *, are_lines: b
             places = np.flatnonzero(type_of == number)
             mine = data_of[places].tolist()
             lines = b"\n".join(mine) if are_lines else None
-            decoded, kept, _ = _decoded(_DATA[_TYPES[number]], mine, places, lines)  # type: ignore[arg-type]
+            decoded, kept, _ = _decoded(_STRICT[_TYPES[number]], mine, places, lines)  # type: ignore[arg-type]
             payloads[kept] = np.fromiter(decoded, object, len(decoded))
+            if len(kept) < count:
+                others = np.setdiff1d(places, kept)
+                decoded, kept, _ = _decoded(_DATA[_TYPES[number]], data_of[others].tolist(), others, None)  # type: ignore[arg-type]
+                payloads[kept] = np.fromiter(decoded, object, len(decoded))
     return payloads.tolist()
 
 

@@ -23,6 +23,8 @@ class Sort(StrEnum):
 
     IDENTIFIER = "identifier"
     """Names one person: replaced by that person's subject_id."""
+    PSEUDONYM = "pseudonym"
+    """A session or a device: replaced by an HMAC, because being the same is all that it says."""
     ADDRESS = "address"
     """Leads to one person's device or connection: encrypted."""
     CONTENT = "content"

@@ -23,6 +23,7 @@ def identifier_hmac(index_secret: bytes, identifier: str) -> bytes:
     return hmac.digest(_derived(index_secret, b"lah identifier v1"), identifier.encode(), "sha256")
 
 
+@lru_cache(maxsize=65_536)
 def hash_text(index_secret: bytes, text: str) -> str:
     """`hmac:v1:<64 hexadecimal digits>`, the same for the same text: what the content policy `hash` keeps."""
     return "hmac:v1:" + hmac.digest(_derived(index_secret, b"lah content v1"), text.encode(), "sha256").hex()

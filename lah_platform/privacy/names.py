@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from lah_platform.privacy.fields import Sort
 
-__all__ = ["PLAIN_TAGS", "sort_of_field"]
+__all__ = ["PLAIN_TAGS", "names_a_person", "sort_of_field"]
 
 
 def _names(text: str) -> frozenset[str]:
@@ -27,11 +27,14 @@ _BY_NAME: Mapping[Sort, frozenset[str]] = {
         user.email email_address customer_id customer subject_id data_subject data_subjects person_id patient_id
         employee_id member_id account_holder actor author langfuse.user.id
     """),
+    Sort.PSEUDONYM: _names("""
+        session session_id session.id langfuse.session.id conversation_id gen_ai.conversation.id thread_id device_id
+        visitor_id anonymous_id
+    """),
     Sort.ADDRESS: _names("""
         ip ip_address ip_addr source_ip client_ip remote_ip remote_addr client.address source.address
-        network.peer.address net.peer.ip http.client_ip user_agent user_agent.original http.user_agent
-        session_id session.id langfuse.session.id conversation_id gen_ai.conversation.id thread_id device_id
-        mac_address phone phone_number cookie authorization
+        network.peer.address net.peer.ip http.client_ip user_agent user_agent.original http.user_agent mac_address
+        phone phone_number cookie authorization ssn passport iban
     """),
     Sort.CONTENT: _names("""
         prompt prompts completion completions messages input_messages output_messages system_prompt system_instructions
@@ -41,8 +44,8 @@ _BY_NAME: Mapping[Sort, frozenset[str]] = {
         gen_ai.tool.call.arguments gen_ai.tool.call.result
     """),
     Sort.TEXT: _names("""
-        name first_name last_name full_name display_name address street birthday birth_date date_of_birth ssn passport
-        iban description comment comments note notes message reason explanation feedback gen_ai.evaluation.explanation
+        name first_name last_name full_name display_name address street birthday birth_date date_of_birth
+        description comment comments note notes message reason explanation feedback gen_ai.evaluation.explanation
     """),
 }
 _SORT_OF_NAME = {name: sort for sort, names in _BY_NAME.items() for name in names}
@@ -84,6 +87,11 @@ def sort_of_field(name: str, text: str | None) -> Sort | None:
     if len(text) > _LONGEST_WORD or _WORD.fullmatch(text) is None or _is_ip(text):
         return Sort.TEXT
     return None
+
+
+def names_a_person(member: str) -> bool:
+    """Whether a member's name itself is an e-mail or IP address, as in counts by user."""
+    return "@" in member or _is_ip(member)
 
 
 def _is_ip(text: str) -> bool:

@@ -318,7 +318,7 @@ CORRELATIONS = Asset(
 REPORTS = Asset(
     "reports",
     "generated_at",
-    ("report_id", "name", "tenant", "period_from", "period_to", "generated_at", "content", "html", "sha256"),
+    ("report_id", "name", "tenant", "period_from", "period_to", "generated_at", "content", "sha256"),
     (
         Rule(
             "reports",
@@ -326,10 +326,10 @@ REPORTS = Asset(
             "error",
             True,
             "The stored document is not the one that was generated: restore it from a backup; see audit_log for who",
-            broken="""
-            encode(sha256(convert_to(html, 'UTF8')), 'hex') <> sha256
+            sql="""
+            select b.report_id, b.tenant, b.name, b.sha256 from batch b
+            where b.sha256 not in (select d.sha256 from report_documents d where d.report_id = b.report_id)
         """,
-            shows=names("name sha256"),
         ),
         Rule(
             "reports",
@@ -338,8 +338,9 @@ REPORTS = Asset(
             True,
             "A report would be served under another name, tenant or period than its own: generate it again",
             broken="""
-            (content ->> 'name', content ->> 'tenant', content -> 'period' ->> 'from',
-                       content -> 'period' ->> 'to')
+            (coalesce(content -> 'framework' ->> 'id', content ->> 'name'),
+             coalesce(content -> 'scope' ->> 'tenant', content ->> 'tenant'),
+             content -> 'period' ->> 'from', content -> 'period' ->> 'to')
                     is distinct from (name, tenant, period_from::text, period_to::text)
         """,
             shows=names("name period_from period_to"),

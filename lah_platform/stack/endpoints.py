@@ -11,7 +11,7 @@ from lah_platform.errors import ConfigurationError
 from lah_platform.settings import Settings
 from lah_platform.stores.embedded.postgres import EmbeddedPostgres
 
-__all__ = ["StackState", "database_url", "kafka_bootstrap", "read_state", "write_state"]
+__all__ = ["StackState", "database_url", "kafka_bootstrap", "read_state", "running_broker", "write_state"]
 
 _NOT_RUNNING = "Start the hub with `lah up`, or set {variable} to a server of yours"
 
@@ -72,3 +72,11 @@ def kafka_bootstrap(settings: Settings) -> str:
             "The embedded broker is not running", _NOT_RUNNING.format(variable="LAH_KAFKA_BOOTSTRAP")
         )
     return f"127.0.0.1:{state.broker_port}"
+
+
+def running_broker(settings: Settings) -> str | None:
+    """The broker, or None when there is none: not set, or embedded (and so in memory only) and not running."""
+    try:
+        return kafka_bootstrap(settings)
+    except ConfigurationError:
+        return None

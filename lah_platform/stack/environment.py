@@ -46,6 +46,7 @@ def child_environment(
             "LAH_MARTS_PORT": str(marts_port),
             "DAGSTER_HOME": str(settings.home / "dagster"),
             "DAGSTER_EVENT_BATCH_SIZE": "200",  # a 365-day backfill: 8 s instead of 33
+            "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS": "180",  # the merging sensor stays for two thirds of it
             "POLARS_MAX_THREADS": "2",
             "OPENBLAS_NUM_THREADS": "1",
             "OMP_NUM_THREADS": "1",

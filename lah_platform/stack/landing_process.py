@@ -19,6 +19,7 @@ from lah_platform.landing.fast_lane import FastLane
 from lah_platform.landing.loop import LandingLoop
 from lah_platform.landing.records import Landed, Partition
 from lah_platform.landing.shapes import ShapeBook
+from lah_platform.privacy.redaction import redactor
 from lah_platform.settings import Settings
 from lah_platform.stack.landing_metrics import LandingMetrics
 from lah_platform.stack.landing_report import LandingReport, serving
@@ -26,6 +27,7 @@ from lah_platform.stack.observed_landing import ObservedLanding
 from lah_platform.stores.kafka import ensure_topic
 from lah_platform.stores.kafka_source import KafkaSource
 from lah_platform.stores.landing import PostgresLanding
+from lah_platform.stores.master_keys import hub_key_ring
 
 __all__ = ["NOT_LANDED_STATUS", "decode_now", "run_landing"]
 
@@ -52,7 +54,14 @@ def run_landing(settings: Settings, *, database_url: str, bootstrap: str) -> int
     _tune_interpreter()
     ensure_topic(bootstrap, settings.topic, settings.topic_partitions)
     metrics = LandingMetrics(settings.topic, clock=_now)
-    store = PostgresLanding(database_url, series_limit=settings.series_limit, strict_window=settings.strict_window)
+    store = PostgresLanding(
+        database_url,
+        series_limit=settings.series_limit,
+        strict_window=settings.strict_window,
+        keys=hub_key_ring(settings),
+        series_tags=settings.series_tags,
+        redact=redactor(),
+    )
     landing = ObservedLanding(store, metrics, sleep=stopping.wait, stop=stopping.is_set)
     not_landed: Mapping[Partition, int] = {}
     with _deadline(stopping, settings.stop_seconds), closing(store):

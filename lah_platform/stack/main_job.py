@@ -22,7 +22,8 @@ from lah_platform.stores.backfills import request_backfill, state_of
 from lah_platform.stores.embedded.process import wait_until
 from lah_platform.stores.postgres import Connection, connect
 from lah_platform.stores.queries import queries
-from lah_platform.stores.report_files import report_path
+from lah_platform.stores.report_files import report_paths
+from lah_platform.stores.report_runs import list_reports
 from lah_platform.stores.rollups import pending
 
 __all__ = ["Summary", "run_main_job", "summarise"]
@@ -33,8 +34,8 @@ _ROLLUP_SECONDS = 240.0
 _RUN_SECONDS = 300.0
 _ACTOR = "lah demo"
 _MARTS = ("cost_by_team_day", "model_service_levels", "compliance_evidence_daily")
-# producers' topic; written beside every run; of closed days, where there is an archive
-_NOT_OURS_TO_MAKE = ("kafka_events", "checks", "audit_log", "events_archive")
+# producers' topic; written beside every run; signed every hour; of closed days, where there is an archive
+_NOT_OURS_TO_MAKE = ("kafka_events", "checks", "audit_log", "audit_heads", "events_archive")
 
 
 @dataclass
@@ -56,7 +57,7 @@ class Summary:
     checks_failed: int = 0
     failed_checks: list[str] = field(default_factory=list)
     never_materialized: list[str] = field(default_factory=list)
-    report_path: str = ""
+    report_paths: dict[str, str] = field(default_factory=dict)
     planted: Planted = field(default_factory=Planted)
     planted_sent: int = 0
     source: str = ""
@@ -79,7 +80,7 @@ class Summary:
             "costs": self.costs_rows,
             "priced tokens": self.priced_usd,
             "checks": self.checks_passed,
-            "report": self.report_path,
+            "reports": self.report_paths,
         } | {f"mart {name}": self.marts_rows.get(name, 0) for name in _MARTS}
         lacks += [name for name, there in stages.items() if not there]
         lacks += [f"materialization of {name}" for name in self.never_materialized]
@@ -160,10 +161,10 @@ def summarise(connection: Connection, settings: Settings) -> Summary:
     summary.checks_passed = sum(passed for _, _, passed, _, _ in verdicts)
     summary.failed_checks = [f"{asset}.{name}" for asset, name, passed, _, _ in verdicts if not passed]
     summary.checks_failed = len(summary.failed_checks)
-    report = connection.execute(_Q["newest_report"]).fetchone()
-    if report:
-        path = report_path(settings.home, *report[:3])
-        summary.report_path = str(path) if path.exists() else ""
+    for entry in reversed(list_reports(connection, tenant="*")):
+        path = report_paths(settings.home, entry)["pdf"]
+        if path.exists():
+            summary.report_paths[entry.name] = str(path)
     return summary
 
 

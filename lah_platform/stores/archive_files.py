@@ -33,6 +33,7 @@ __all__ = [
     "known_keys",
     "numbers_on_disk",
     "put_in_place",
+    "read_only_duckdb",
     "read_rows",
     "remove",
     "sha256_of",
@@ -157,7 +158,7 @@ def remove(path: Path) -> None:
 def summary_of(path: Path, columns: Mapping[str, str]) -> Summary:
     """What the file on disk holds. Raises ArchiveError when it cannot be read as Parquet with these columns."""
     statement = _Q["summary"].replace("{row_hash}", duckdb_row_hash(columns))
-    with _duckdb() as database, _told_of_damage(path):
+    with read_only_duckdb() as database, _told_of_damage(path):
         rows, first, last, checksum = database.execute(statement, {"files": [str(path)]}).fetchall()[0]
     return Summary(int(rows), _moment(first), _moment(last), int(checksum or 0))
 
@@ -180,7 +181,7 @@ def check_file(folder: Path, file: ArchiveFile) -> Path:
 
 def known_keys(paths: Sequence[Path], keys: pl.DataFrame, start: datetime, end: datetime) -> pl.DataFrame:
     """Those of `keys` that the files hold: ts in µs since 1970 UTC within [start, end), tenant, event_id as text."""
-    with _duckdb() as database, _told_of_damage(paths[0]):
+    with read_only_duckdb() as database, _told_of_damage(paths[0]):
         database.register("stored", keys.to_arrow())
         return database.execute(_Q["known_keys"], _parameters(paths, start, end)).pl()
 
@@ -192,7 +193,7 @@ def read_rows(
     known = set(known)
     order = "order by ts, tenant, event_id" if len(paths) > 1 else ""
     chosen = ", ".join(f'"{name}"' if name in known else f'null as "{name}"' for name in columns)
-    with _duckdb() as database, _told_of_damage(paths[0]):
+    with read_only_duckdb() as database, _told_of_damage(paths[0]):
         statement = _Q["rows"].replace("{columns}", chosen).replace("{order}", order)
         found = database.execute(statement, _parameters(paths, start, end)).to_arrow_table()
         return cast(pl.DataFrame, pl.from_arrow(found, rechunk=False))  # one copy of a day's columns, not two
@@ -203,7 +204,8 @@ def _parameters(paths: Sequence[Path], start: datetime, end: datetime) -> dict[s
 
 
 @contextmanager
-def _duckdb() -> Iterator[duckdb.DuckDBPyConnection]:
+def read_only_duckdb() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB in memory that reads files, in UTC, within bounds of memory and threads."""
     with (
         tempfile.TemporaryDirectory(prefix="lah-archive-") as spill,
         duckdb.connect(config={**_DUCKDB, "temp_directory": spill}) as database,

@@ -5,7 +5,7 @@ Whoever can rewrite the database cannot rewrite these. A head that did not arriv
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
-from lah_platform.compliance.audit_heads import SignedHead
+from lah_platform.compliance.audit_heads import SignedHead, read_heads
 from lah_platform.errors import AuditError
 from lah_platform.stores.audit_heads import head_from
 from lah_platform.stores.postgres import Connection
@@ -23,7 +23,7 @@ from lah_platform.stores.queries import queries
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-__all__ = ["Anchor", "FileAnchor", "ObjectAnchor", "WebhookAnchor", "anchor_heads", "anchor_of"]
+__all__ = ["Anchor", "FileAnchor", "ObjectAnchor", "WebhookAnchor", "anchor_heads", "anchor_of", "kept_heads"]
 
 _Q = queries("audit")
 _HEADS_A_TIME: Final = 1_000
@@ -130,6 +130,14 @@ def anchor_of(url: str) -> Anchor:
     from obstore.store import from_url
 
     return ObjectAnchor(_shown(url), from_url(url))
+
+
+def kept_heads(anchors: Iterable[Anchor]) -> Iterator[tuple[str, SignedHead]]:
+    """The heads that files among the anchors have, each with the anchor's name. AuditError for what is no head."""
+    for anchor in anchors:
+        if isinstance(anchor, FileAnchor) and anchor.path.exists():
+            with anchor.path.open(encoding="utf-8") as lines:
+                yield from ((anchor.name, head) for head in read_heads(lines, anchor.name))
 
 
 def anchor_heads(connection: Connection, anchors: Iterable[Anchor], now: datetime) -> Mapping[str, int]:

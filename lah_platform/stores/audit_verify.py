@@ -12,7 +12,7 @@ from lah_platform.stores.audit_heads import audit_rows, signed_heads
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
 
-__all__ = ["Findings", "check_chain", "claims_of", "period_of", "verify_log"]
+__all__ = ["Findings", "check_chain", "claims_of", "period_of", "snapshot", "verify_log"]
 
 _Q = queries("audit")
 _MOST_BREACHES = 1_000
@@ -51,7 +51,7 @@ def verify_log(
     At most 1,000 breaches are told. `connection` must be in autocommit mode.
     """
     found = Findings()
-    with _snapshot(connection):
+    with snapshot(connection):
         for text in connection.execute(_Q["guards"]).fetchall():
             found.breaches.append(Breach("unguarded", 0, 0, f"the trigger of {text[0]} is not in force"))
         head = chain_head(connection)
@@ -99,9 +99,9 @@ def claims_of(
     """What genuine heads say; a head whose signature does not hold is a breach, and says nothing."""
     claims = []
     for source, head in heads:
-        found.keys.add(head.signature.key_id)
         problem = problem_of(head, keys)
         if problem is None:
+            found.keys.add(head.signature.key_id)
             claims.append(head.claim(source, is_outside=is_outside))
         else:
             found.breaches.append(Breach("forged_head", head.position, head.position, f"{source}: {problem}"))
@@ -125,7 +125,8 @@ def _point(connection: Connection, position: int, found: Findings) -> ChainPoint
 
 
 @contextmanager
-def _snapshot(connection: Connection) -> Iterator[None]:
+def snapshot(connection: Connection) -> Iterator[None]:
+    """One reading of the database: what is committed meanwhile is not seen."""
     with connection.transaction():
         connection.execute("set transaction isolation level repeatable read read only")
         yield

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from psycopg.types.json import Jsonb
 
 from lah_platform.quality.verdicts import Verdict
+from lah_platform.stores.live_feed import note_check
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
 
@@ -76,6 +77,8 @@ def write_verdicts(
                         "failed": [each.failed_rows for each in of],
                     },
                 )
+            if verdict.severity == "error":
+                note_check(connection, verdict.asset, verdict.check_name)
             written += 1
         if period_from and period_to:
             start = period_from.astimezone(UTC)

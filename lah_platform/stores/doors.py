@@ -10,7 +10,9 @@ from lah_platform.errors import Fenced, StoreUnavailable
 from lah_platform.landing.batch import Decoder, prepare
 from lah_platform.landing.loop import land_or_bisect
 from lah_platform.landing.records import Outcome, Partition, Record
+from lah_platform.privacy.writers import Redact
 from lah_platform.stores.kafka import make_producer
+from lah_platform.stores.keyring import KeyRing
 from lah_platform.stores.landing import PostgresLanding
 
 __all__ = ["DirectDoor", "KafkaDoor"]
@@ -66,11 +68,19 @@ class DirectDoor:
         series_limit: int = 10_000,
         series_tags: Sequence[str] = (),
         strict_window: timedelta | None = None,
+        keys: KeyRing | None = None,
+        redact: Redact | None = None,
     ) -> None:
         self._decoder = decoder
         self._series_tags = series_tags
         self._landing = PostgresLanding(
-            url, series_limit=series_limit, strict_window=strict_window, application_name="lah-rest"
+            url,
+            series_limit=series_limit,
+            strict_window=strict_window,
+            keys=keys,
+            series_tags=series_tags,
+            redact=redact,
+            application_name="lah-rest",
         )
         self._turn = threading.Lock()
 

@@ -107,6 +107,8 @@ def event_copy(
     for name, ids in {"correlation_id": events.correlation_ids, "parent_event_id": events.parent_event_ids}.items():
         if not ids.is_null.all():
             fixed[name] = Fixed(ids.octets, ids.is_null)
+    if events.subject_ids is not None and not events.subject_ids.is_null.all():
+        fixed["subject_id"] = Fixed(events.subject_ids.octets, events.subject_ids.is_null)
     for name, column in kind.numbers.items():
         fixed[name] = _NUMBERS[MEASURE_TYPES[name]](column)
     texts: dict[str, Block] = {}

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from uuid import UUID
 
 import numpy as np
 from psycopg import sql
@@ -15,6 +16,7 @@ from lah_platform.landing.records import Records
 from lah_platform.landing.shapes import Shape
 from lah_platform.stores.binary_arrays import text_array, timestamptz_array, uuid_array
 from lah_platform.stores.event_copy import EventCopy, ShapeBytes, event_copy
+from lah_platform.stores.frames import copy_rows
 from lah_platform.stores.partial_sets import SET_COLUMNS, partial_copy
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
@@ -22,6 +24,7 @@ from lah_platform.stores.queries import queries
 __all__ = ["EncodedRows", "EventRows"]
 
 _Q = queries("landing")
+_MORE_COLUMNS = ("subject_id", "ts", "tenant", "event_id")
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,25 @@ class EventRows:
         for part in parts:
             for stream in part.streams:
                 _copy(connection, "events", stream.columns, stream.stream)
+        more = [row for part in parts for row in _more_subjects(part.events)]
+        if more:
+            copy_rows(connection, "event_subjects", _MORE_COLUMNS, ("uuid", "timestamptz", "text", "uuid"), more)
         for part in parts:
             if part.partials:
                 _copy(connection, "rollup_partial_sets", SET_COLUMNS, part.partials)
         return EventColumns.concat([part.events for part in parts]) if parts else rows.events
+
+
+def _more_subjects(events: EventColumns) -> list[tuple[UUID, datetime, str, UUID]]:
+    """The rows of `event_subjects`."""
+    if not events.more_subjects:
+        return []
+    rows = []
+    for row in np.flatnonzero(np.isin(events.positions, list(events.more_subjects))).tolist():
+        moment, event_id = from_us(int(events.timestamps_us[row])), UUID(bytes=events.event_ids.octets[row].tobytes())
+        persons = events.more_subjects[int(events.positions[row])]
+        rows += [(person, moment, events.shape(row).tenant, event_id) for person in persons]
+    return rows
 
 
 def _absent(connection: Connection, events: EventColumns) -> np.ndarray[tuple[int], np.dtype[np.intp]]:

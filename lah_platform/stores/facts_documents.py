@@ -7,10 +7,13 @@ from lah_platform.compliance.access_review import build_access_review, permissio
 from lah_platform.compliance.facts import FactsDocument
 from lah_platform.compliance.system_description import (
     build_system_description,
+    encryption_table,
     retention_table,
     settings_table,
     third_parties_table,
 )
+from lah_platform.events.payloads import STRUCTS
+from lah_platform.privacy.fields import PERSONAL_FIELDS
 from lah_platform.settings import EVENT_LOG_DAYS, Settings
 from lah_platform.stores.access_facts import read_access
 from lah_platform.stores.postgres import Connection
@@ -53,8 +56,15 @@ def make_system_description(
     tables = [
         *read_system(connection, settings),
         settings_table(chosen),
+        encryption_table(known, _personal_fields()),
         retention_table(known, EVENT_LOG_DAYS),
         permissions_table(roles),
         third_parties_table(known, targets),
     ]
     return build_system_description(tables, as_of=now)
+
+
+def _personal_fields() -> dict[str, dict[str, str]]:
+    names = {struct: name for structs in STRUCTS.values() for name, struct in structs.items()}
+    declared = {names.get(struct, "custom"): fields for struct, fields in PERSONAL_FIELDS.items()}
+    return {name: {path: str(sort) for path, sort in fields.items()} for name, fields in sorted(declared.items())}

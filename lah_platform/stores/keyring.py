@@ -64,6 +64,10 @@ class KeyRing:
                 self._by_id[key_id] = key
         return key
 
+    def knows(self, tenant: str) -> bool:
+        """Whether the tenant's content and index keys are remembered, and so committed."""
+        return {(tenant, "content"), (tenant, "index")} <= self._current.keys()
+
     def forget(self) -> None:
         """Ask the database again: another process may have changed keys, or it is another database."""
         self._current.clear()

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,14 +19,19 @@ from lah_platform.landing.ledger import LedgerEntry, ledger_entries
 from lah_platform.landing.records import OUTCOMES, Landed, Partition, Record
 from lah_platform.landing.repeats import RecentEvents, first_of_each
 from lah_platform.landing.shapes import Shape
+from lah_platform.privacy.writers import Redact
+from lah_platform.rollups.series import SeriesKey
 from lah_platform.stores.conflicts import ConflictMemory
 from lah_platform.stores.event_rows import EncodedRows, EventRows
+from lah_platform.stores.event_sealing import EventSealing, LetterSealing
 from lah_platform.stores.frames import copy_rows
+from lah_platform.stores.keyring import KeyRing
 from lah_platform.stores.postgres import Connection, connect
 from lah_platform.stores.queries import queries
 from lah_platform.stores.series import SeriesBook
+from lah_platform.stores.subjects import epoch
 
-__all__ = ["EncodedBatch", "PostgresLanding", "SeriesBook", "add_to_ledger"]
+__all__ = ["EncodedBatch", "PostgresLanding", "SeriesBook", "add_to_ledger", "letter_record"]
 
 _Q = queries("landing")
 _NO_PLACES = np.empty(0, np.intp)
@@ -74,12 +79,18 @@ class EncodedBatch:
     rows: EncodedRows
     doubtful: EventColumns
     series: Mapping[Shape, int]
+    epoch: int = 0
+
+
+class _Stale(Exception):
+    """Somebody was erased since the batch was encoded."""
 
 
 class PostgresLanding:
     """A LandingStore on two connections, reopened when they break: one for transactions, one for what precedes them.
 
-    With `strict_window`, an event_id that came before under another timestamp within that time is refused.
+    With `strict_window`, an event_id that came before under another timestamp within that time is refused. With `keys`,
+    personal data is encrypted; without, it is stored as it is sent.
     """
 
     def __init__(
@@ -88,8 +99,13 @@ class PostgresLanding:
         *,
         series_limit: int = 10_000,
         strict_window: timedelta | None = None,
+        keys: KeyRing | None = None,
+        series_tags: Sequence[str] = (),
+        redact: Redact | None = None,
         application_name: str = "lah-landing",
     ) -> None:
+        self._sealing = None if keys is None else EventSealing(keys, series_tags=series_tags, redact=redact)
+        self._letters = None if keys is None else LetterSealing(keys)
         self._series = SeriesBook(series_limit)
         self._days = _Days()
         self._transactions = _Reopened(url, application_name)
@@ -117,12 +133,16 @@ class PostgresLanding:
             firsts = first_of_each(batch.events)
             events = batch.events if len(firsts) == len(batch.events) else batch.events.take(firsts)
             self._days.ensure(connection, events.timestamps_us)
+            made_in = 0
+            if self._sealing is not None and self._letters is not None:
+                self._letters.prepare(connection, {each.tenant for each in batch.rejections.values()})
+                events, made_in = self._sealing.seal(connection, events)
             series = self._series_of(connection, events)
             is_recent = self._recent.seen(events)
             doubtful = events.take(np.flatnonzero(is_recent))
             fresh = events.take(np.flatnonzero(~is_recent)) if len(doubtful) else events
             rows = self._rows.encode(fresh, batch.records, batch.received_at, series)
-            return EncodedBatch(batch, rows, doubtful, series)
+            return EncodedBatch(batch, rows, doubtful, series, made_in)
 
     def _series_of(self, connection: Connection, events: EventColumns) -> Mapping[Shape, int]:
         """The id of each shape's series; remembered by shape, whose hash is cheap."""
@@ -130,9 +150,13 @@ class PostgresLanding:
         if len(self._shape_series) > _MOST_SHAPES:
             self._shape_series = {}
         if missing := shapes - self._shape_series.keys():
-            ids = self._series.ids(connection, {shape.series for shape in missing})
-            self._shape_series |= {shape: ids[shape.series] for shape in missing}
+            keys = {shape: self._series_key(connection, shape) for shape in missing}
+            ids = self._series.ids(connection, set(keys.values()))
+            self._shape_series |= {shape: ids[key] for shape, key in keys.items()}
         return self._shape_series
+
+    def _series_key(self, connection: Connection, shape: Shape) -> SeriesKey:
+        return shape.series if self._sealing is None else self._sealing.series_key(connection, shape.series)
 
     def land(self, batch: Batch, encoded: EncodedBatch | None = None) -> Landed:
         """See LandingStore."""
@@ -145,6 +169,10 @@ class PostgresLanding:
                 try:
                     with connection.transaction():
                         return self._write(connection, encoded)
+                except _Stale:
+                    with self._preparations.turn():
+                        self._forget()
+                    encoded = self.encode(batch)
                 except errors.UniqueViolation:  # a repeat that was not remembered: look all of them up
                     encoded = self._all_doubtful(encoded)
                 except errors.CheckViolation:
@@ -163,10 +191,14 @@ class PostgresLanding:
         self._series.forget()
         self._shape_series = {}
         self._days.forget()
+        if self._sealing is not None:
+            self._sealing.forget()
         self._rows = EventRows()  # what it has encoded holds ids of series
 
     def _write(self, connection: Connection, encoded: EncodedBatch) -> Landed:
         self._advance(connection, encoded.batch.ranges)
+        if self._sealing is not None and epoch(connection) != encoded.epoch:
+            raise _Stale
         encoded = self._without_conflicts(connection, encoded)
         batch = encoded.batch
         stored = self._rows.insert(
@@ -178,7 +210,7 @@ class PostgresLanding:
         outcome_of[refused] = OUTCOMES.index("dead_lettered")
         landed = Landed(outcome_of)
         if refused:
-            letters = [_letter(batch, position) for position in refused]
+            letters = [self._letter(connection, batch, position) for position in refused]
             copy_rows(connection, "dead_letters", list(_DEAD_LETTER_TYPES), list(_DEAD_LETTER_TYPES.values()), letters)
         add_to_ledger(connection, ledger_entries(batch, landed))
         ranges = _by_column(batch.ranges)
@@ -199,7 +231,7 @@ class PostgresLanding:
     def _all_doubtful(self, encoded: EncodedBatch) -> EncodedBatch:
         events = EventColumns.concat([encoded.rows.events, encoded.doubtful])
         nothing = self._rows.encode(events.take(_NO_PLACES), encoded.batch.records, encoded.batch.received_at, {})
-        return EncodedBatch(encoded.batch, nothing, events, encoded.series)
+        return replace(encoded, rows=nothing, doubtful=events)
 
     def _without_conflicts(self, connection: Connection, encoded: EncodedBatch) -> EncodedBatch:
         if self._memory is None:
@@ -221,9 +253,34 @@ class PostgresLanding:
                 for place, first_us in conflicts.items()
             }
         )
-        left = refused.events.take(first_of_each(refused.events))
+        sealed = EventColumns.concat([encoded.rows.events, encoded.doubtful])
+        left = sealed.take(np.flatnonzero(~np.isin(sealed.positions, list(refused.rejections))))
         rows = self._rows.encode(left.take(_NO_PLACES), batch.records, batch.received_at, encoded.series)
-        return EncodedBatch(refused, rows, left, encoded.series)
+        return EncodedBatch(refused, rows, left, encoded.series, encoded.epoch)
+
+    def _letter(self, connection: Connection, batch: Batch, position: int) -> tuple[Any, ...]:
+        record, rejection = batch.records[position], batch.rejections[position]
+        value, key, headers = record.value, record.key, _headers(record)
+        if self._letters is not None:
+            named = letter_record(*record.partition, record.offset)
+
+            def sealed(part: str, plain: bytes | None) -> bytes | None:
+                assert self._letters is not None
+                return None if plain is None else self._letters.seal(connection, rejection.tenant, named, part, plain)
+
+            value, key = sealed("raw", value), sealed("record_key", key)
+            if record.headers:
+                text = self._letters.seal_text(connection, rejection.tenant, named, "headers", headers)
+                headers = msgspec.json.encode(text)
+        return (
+            (rejection.tenant, *record.partition[:2], record.partition.number, record.offset, batch.received_at)
+            + (rejection.code, rejection.field, rejection.reason, value, key, _JSONB_VERSION + headers)
+        )  # fmt: skip
+
+
+def letter_record(topic: str, topic_id: str, partition: int, offset: int) -> str:
+    """What a dead letter's bytes are bound to."""
+    return f"{topic}/{topic_id}/{partition}/{offset}"
 
 
 def add_to_ledger(connection: Connection, entries: Sequence[LedgerEntry]) -> None:
@@ -287,14 +344,6 @@ class _Days:
         self._known.clear()
 
 
-def _letter(batch: Batch, position: int) -> tuple[Any, ...]:
-    record, rejection = batch.records[position], batch.rejections[position]
-    return (
-        (rejection.tenant, *record.partition[:2], record.partition.number, record.offset, batch.received_at)
-        + (rejection.code, rejection.field, rejection.reason, record.value, record.key, _headers(record))
-    )  # fmt: skip
-
-
 def _names(partition: Partition) -> dict[str, Any]:
     return {"topic": partition.topic, "topic_id": partition.topic_id, "partition": partition.number}
 
@@ -303,4 +352,4 @@ def _headers(record: Record) -> bytes:
     readable = [
         (name, (value or b"").decode("utf-8", "replace").replace("\0", "\ufffd")) for name, value in record.headers
     ]
-    return _JSONB_VERSION + msgspec.json.encode(readable)
+    return msgspec.json.encode(readable)

@@ -23,6 +23,10 @@ __all__ = ["KEPT", "Change", "Ends", "Place", "changes_after", "ends", "give_pos
 
 KEPT: Final = timedelta(hours=1)
 _Q = queries("live")
+_OBJECTS: Final = {
+    "anomaly": [("anomalies", "anomaly_id")],
+    "alert": [("incidents", "incident_id"), ("checks", "alert_id")],
+}
 
 Place = tuple[int, int]
 """A position, and how many of its rows or objects have been told."""
@@ -90,7 +94,7 @@ def rows_of(connection: Connection, changes: Iterable[Change]) -> dict[Place, Ro
     for each in changes:
         if each.kind == "rollup" and each.key is not None and each.window is not None:
             by_key.setdefault(each.window, {}).setdefault(each.key, []).append(each.place)
-        elif each.kind in ("anomaly", "alert"):
+        elif each.kind in _OBJECTS:
             by_key.setdefault(each.kind, {}).setdefault(each.object_id, []).append(each.place)
     for name, places in by_key.items():
         for key, row in _read(connection, name, list(places)):
@@ -100,9 +104,12 @@ def rows_of(connection: Connection, changes: Iterable[Change]) -> dict[Place, Ro
 
 def _read(connection: Connection, name: str, keys: Sequence[Any]) -> list[tuple[Any, Row]]:
     with connection.cursor(row_factory=dict_row) as cursor:
-        if name in ("anomaly", "alert"):
-            query, id_of = {"anomaly": ("anomalies", "anomaly_id"), "alert": ("incidents", "incident_id")}[name]
-            return [(row[id_of], row) for row in cursor.execute(_Q[query], {"ids": keys})]
+        if name in _OBJECTS:
+            return [
+                (row[id_of], row)
+                for query, id_of in _OBJECTS[name]
+                for row in cursor.execute(_Q[query], {"ids": keys}).fetchall()
+            ]
         starts, series_ids, metrics = zip(*keys, strict=True)
         statement = sql.SQL(_Q["rollups"].decode()).format(view=sql.Identifier(window(name).view))
         asked = {"starts": list(starts), "series_ids": list(series_ids), "metrics": list(metrics)}

@@ -19,7 +19,7 @@ from lah_platform.rollups.windows import WINDOWS, Window
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
 
-__all__ = ["note_closed", "note_merged", "note_recomputed", "noting_changes"]
+__all__ = ["note_check", "note_closed", "note_merged", "note_recomputed", "noting_changes"]
 
 _Q = queries("live")
 _MOST_ROWS: Final = 20_000  # of a tenant and window at once; beyond that a reader is better off asking for the period
@@ -94,6 +94,11 @@ def noting_changes(
     connection.execute(_Q[f"remember_{kind}"], dict(replaced))
     yield
     connection.execute(_Q[f"note_{kind}"], {"ids": replaced["ids"]})
+
+
+def note_check(connection: Connection, asset: str, check_name: str) -> None:
+    """The rule was judged once more; an alert when it is of severity error and fails, or holds again. For everybody."""
+    connection.execute(_Q["note_check"], {"asset": asset, "check_name": check_name})
 
 
 def _note_rows(

@@ -25,7 +25,8 @@ def number_lineage(
     events have left PostgreSQL for the archive or values still wait to be merged.
     ValueError when no bucket starts then.
     """
-    named = {"tenant": tenant, "series_id": series_id, "metric": metric.name, "start": start, "end": window.end(start)}
+    named: dict[str, Any] = {"tenant": tenant, "series_id": series_id, "metric": metric.name, "window": window.name}
+    named |= {"start": start, "end": window.end(start)}
 
     def rows(name: str, **parts: sql.Composable) -> list[dict[str, Any]]:
         return cursor.execute(sql.SQL(_Q[name].decode()).format(**parts), named).fetchall()

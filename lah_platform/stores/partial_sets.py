@@ -1,13 +1,16 @@
 """Partial rollups in and out of the table `rollup_partial_sets`: a batch's groups as arrays, one row a UTC day."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from lah_platform.rollups.aggregates import Aggregates
+from lah_platform.rollups.combine import merge, roll_up
 from lah_platform.rollups.metrics import METRICS
+from lah_platform.rollups.windows import WINDOWS
 from lah_platform.stores.binary_arrays import (
     bigint_array,
     double_array,
@@ -19,7 +22,7 @@ from lah_platform.stores.binary_arrays import (
 from lah_platform.stores.binary_copy import END, POSTGRES_EPOCH_US, START, field, numeric
 from lah_platform.stores.rollup_rows import groups_of
 
-__all__ = ["SET_COLUMNS", "partial_copy", "partials"]
+__all__ = ["SET_COLUMNS", "Taken", "partial_copy"]
 
 SET_COLUMNS = (
     *("day", "first_minute", "group_count", "series_ids", "metrics", "minutes", "counts", "sums", "exact_sums"),
@@ -55,9 +58,31 @@ def _row(made: Aggregates, day: int) -> bytes:
     return struct.pack(">h", len(SET_COLUMNS)) + b"".join(map(field, values))
 
 
-def partials(sets: Sequence[Sequence[Any]]) -> Aggregates:
-    """The groups of sets as `rollups.sql` selects them through an `array_cursor`, in their order.
+@dataclass(frozen=True)
+class Taken:
+    """Partials taken out of their table: those that no window counts, and those that the minutes count already."""
 
-    ValueError for a metric that this version does not know.
-    """
-    return Aggregates.concat([groups_of(*each) for each in sets])
+    fresh: Aggregates
+    in_minutes: Aggregates
+
+    @classmethod
+    def of(cls, sets: Sequence[Sequence[Any]]) -> "Taken":
+        """The groups of sets as `rollups.sql` selects them through an `array_cursor`, in their order.
+
+        ValueError for a metric that this version does not know.
+        """
+        groups = ([groups_of(*each[1:]) for each in sets if each[0] is known] for known in (False, True))
+        return cls(*map(Aggregates.concat, groups))
+
+    def only(self, numbers: Collection[int]) -> "Taken":
+        """Those of some metrics, by their numbers."""
+        parts = (self.fresh, self.in_minutes)
+        return Taken(*(each.take(np.flatnonzero(np.isin(each.metric_of, list(numbers)))) for each in parts))
+
+    def levels(self, *, minutes_only: bool = False) -> list[Aggregates]:
+        """What each window lacks of them, in the order of WINDOWS."""
+        minutes = merge(self.fresh, WINDOWS[0])
+        if minutes_only:
+            return [minutes, *[Aggregates.concat([])] * (len(WINDOWS) - 1)]
+        parts = merge(Aggregates.concat([minutes, self.in_minutes]), WINDOWS[0]) if len(self.in_minutes) else minutes
+        return [minutes, *list(roll_up(parts).values())[1:]]

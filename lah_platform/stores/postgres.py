@@ -7,6 +7,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg_pool import ConnectionPool
 
 from lah_platform.errors import ConfigurationError
+from lah_platform.stores.cancelling import CancellingPool
 
 __all__ = ["Connection", "connect", "open_pool", "session_conninfo"]
 
@@ -63,7 +64,7 @@ def open_pool(url: str, *, application_name: str, max_size: int = 8, statement_t
     Statements are planned for the values they are asked with: a plan for any values cannot leave out a filter that was
     not given, and reads everything.
     """
-    return ConnectionPool(
+    return CancellingPool(
         session_conninfo(url, application_name, statement_timeout_ms),
         min_size=1,
         max_size=max_size,

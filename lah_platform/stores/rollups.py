@@ -6,7 +6,7 @@ twice; rows that land meanwhile leave partials of their own, so nothing is lost.
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -30,12 +30,12 @@ from lah_platform.rollups.windows import WINDOWS, Window
 from lah_platform.stores.binary_arrays import array_cursor
 from lah_platform.stores.event_values import event_values
 from lah_platform.stores.live_feed import note_merged, note_recomputed
-from lah_platform.stores.partial_sets import partials
+from lah_platform.stores.partial_sets import Taken
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
 from lah_platform.stores.rollup_rows import copy_keys, copy_rows, read_rows
 
-__all__ = ["ColdRows", "Tick", "pending", "recompute_day", "recompute_days", "tick"]
+__all__ = ["ColdRows", "Tick", "Waiting", "pending", "recompute_day", "recompute_days", "tick", "waiting"]
 
 _log = logging.getLogger("lah.rollups")
 _Q = queries("rollups")
@@ -52,13 +52,26 @@ ColdRows = Callable[[Connection, datetime, datetime], pl.DataFrame | None]
 
 @dataclass(frozen=True)
 class Tick:
-    """What one tick did: partials merged, rows written and windows touched per window name, UTC days, seconds taken."""
+    """What one tick did: rows written and windows touched per window name, UTC days, seconds taken.
+
+    `partials` were merged into some window, `fresh` of them are new to the minutes.
+    """
 
     partials: int
+    fresh: int
     rows: Mapping[str, int]
     windows: Mapping[str, int]
     days: frozenset[date]
     seconds: float
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How many partials are not in all windows yet, whether the minutes lack some, and the longer windows only."""
+
+    partials: int
+    for_minutes: bool
+    for_longer: bool
 
 
 @contextmanager
@@ -82,28 +95,31 @@ def _retried(attempt: Callable[[], _T]) -> _T:
     raise AssertionError("unreachable")
 
 
-def tick(connection: Connection, *, now: datetime, max_partials: int = 200_000) -> Tick:
+def tick(connection: Connection, *, now: datetime, max_partials: int = 200_000, minutes_only: bool = False) -> Tick:
     """Merge the oldest partials into all eight windows, in one transaction: `max_partials`, to the end of their set.
 
+    With `minutes_only` into minutes, an eighth of the work, and a later tick merges them into the longer windows.
     `connection` must be in autocommit mode; `now` (UTC) becomes computed_at.
     """
     started = time.monotonic()
+    query = _Q["take_minutes" if minutes_only else "take_partials"]
 
-    def attempt() -> tuple[Aggregates, dict[str, int]]:
+    def attempt() -> tuple[Taken, dict[str, int]]:
         with _working(connection):
-            taken = array_cursor(connection).execute(_Q["take_partials"], {"limit": max_partials}).fetchall()
-            found = partials(taken)
-            merged, window_of, rows = _merge_in(connection, found, now)
+            taken = Taken.of(array_cursor(connection).execute(query, {"limit": max_partials}).fetchall())
+            merged, window_of, rows = _merge_in(connection, taken.levels(minutes_only=minutes_only), now)
             note_merged(connection, merged, window_of)
-            return found, rows
+            return taken, rows
 
     with _rollup_lock(connection):
-        found, rows = _retried(attempt)
-    touched = {each.name: np.unique(each.floor_us(found.starts_us)) for each in WINDOWS}
+        taken, rows = _retried(attempt)
+    starts_us = np.unique(np.concatenate([taken.fresh.starts_us, taken.in_minutes.starts_us]))
+    touched = {each.name: np.unique(each.floor_us(starts_us)) for each in WINDOWS}
     return Tick(
-        partials=len(found),
+        partials=len(taken.fresh) + len(taken.in_minutes),
+        fresh=len(taken.fresh),
         rows=rows,
-        windows={name: len(starts) for name, starts in touched.items()},
+        windows={name: len(starts) if rows[name] else 0 for name, starts in touched.items()},
         days=frozenset(from_us(start).date() for start in touched[_ONE_DAY.name].tolist()),
         seconds=time.monotonic() - started,
     )
@@ -152,7 +168,9 @@ def recompute_day(
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         try:
             with _working(connection):
-                others, window_of, rows = _merge_in(connection, _partials_of_others(connection, start, numbers), now)
+                others, window_of, rows = _merge_in(
+                    connection, _partials_of_others(connection, start, numbers).levels(), now
+                )
                 changed = {each.name: [others.series_ids[window_of == n]] for n, each in enumerate(WINDOWS)}
                 events = _event_values(connection, start, metrics, cold_rows)
                 levels = roll_up(Aggregates.concat([aggregate(values) for values in events]))
@@ -177,10 +195,14 @@ def recompute_day(
         return _retried(attempt)
 
 
+def waiting(connection: Connection) -> Waiting:
+    """What a tick would find."""
+    return Waiting(*(connection.execute(_Q["waiting"]).fetchone() or (0, False, False)))
+
+
 def pending(connection: Connection) -> int:
-    """How many partials wait for a tick."""
-    (count,) = connection.execute(_Q["pending"]).fetchone() or (0,)
-    return int(count)
+    """How many partials are not in all windows yet."""
+    return waiting(connection).partials
 
 
 @contextmanager
@@ -194,17 +216,18 @@ def _working(connection: Connection) -> Iterator[None]:
 
 
 def _merge_in(
-    connection: Connection, found: Aggregates, now: datetime
+    connection: Connection, levels: Sequence[Aggregates], now: datetime
 ) -> tuple[Aggregates, npt.NDArray[np.int64], dict[str, int]]:
-    """Merge partials into all windows; returns the rows written, the window of each, and how many per window name."""
+    """Merge into each window what it lacks; returns the rows, the window of each, and how many per window name."""
     rows = dict.fromkeys((each.name for each in WINDOWS), 0)
-    if not len(found):
-        return found, np.empty(0, np.int64), rows
-    levels = roll_up(merge(found, _MINUTES))
-    deltas = Aggregates.concat([levels[each.name] for each in WINDOWS])
-    delta_windows = np.repeat(np.arange(len(WINDOWS)), [len(levels[each.name]) for each in WINDOWS])
+    deltas = Aggregates.concat(levels)
+    if not len(deltas):
+        return deltas, np.empty(0, np.int64), rows
+    delta_windows = np.repeat(np.arange(len(WINDOWS)), [len(each) for each in levels])
     copy_keys(connection, deltas, delta_windows)
-    touched = [(number, _query("rows_of_keys", each, number)) for number, each in enumerate(WINDOWS)]
+    touched = [
+        (number, _query("rows_of_keys", WINDOWS[number], number)) for number in np.unique(delta_windows).tolist()
+    ]
     stored, stored_windows = read_rows(connection, touched)
     part_windows = np.concatenate([stored_windows, delta_windows])
     merged, group_of = combine(Aggregates.concat([stored, deltas]), part_windows)
@@ -220,14 +243,14 @@ def _merge_in(
     return merged, window_of, rows
 
 
-def _partials_of_others(connection: Connection, start: datetime, numbers: list[int]) -> Aggregates:
+def _partials_of_others(connection: Connection, start: datetime, numbers: list[int]) -> Taken:
     """Remove the day's partials, and return those of metrics that are not recomputed: they have to be merged."""
     period = {"start": start, "end": start + _DAY}
     if len(numbers) == len(METRICS):
         connection.execute(_Q["drop_pending_partials"], period)
-        return Aggregates.concat([])
-    found = partials(array_cursor(connection).execute(_Q["take_partials_of_days"], period).fetchall())
-    return found.take(np.flatnonzero(~np.isin(found.metric_of, numbers)))
+        return Taken.of([])
+    taken = Taken.of(array_cursor(connection).execute(_Q["take_partials_of_days"], period).fetchall())
+    return taken.only(set(range(len(METRICS))) - set(numbers))
 
 
 def _event_values(

@@ -8,10 +8,12 @@ create table erasure_receipts (
     subject_id       uuid not null,
     erased_at        timestamptz not null,
     erased_by        text not null,
-    receipt          jsonb not null,
-    public_key       text not null,
-    signature        text not null,
-    unique (tenant, identifier_hmac)
+    removed          jsonb not null,
+    receipt          jsonb,
+    public_key       text,
+    signature        text,
+    unique (tenant, identifier_hmac),
+    check ((receipt is null) = (signature is null) and (receipt is null) = (public_key is null))
 );
 create index erasure_receipts_subject on erasure_receipts (subject_id);
 
@@ -58,7 +60,8 @@ begin
             ('erasure_receipts', 'subject_id', 'The subject_id that led to the person; nothing leads from it any more.'),
             ('erasure_receipts', 'erased_at', 'When the key and the link were destroyed (UTC).'),
             ('erasure_receipts', 'erased_by', 'Who asked for it.'),
-            ('erasure_receipts', 'receipt', 'What was erased and how to verify it, as it was signed (canonical JSON).'),
+            ('erasure_receipts', 'removed', 'Rows that the erasing transaction removed personal text from, by table.'),
+            ('erasure_receipts', 'receipt', 'What was erased and how to verify it, as it was signed (canonical JSON); null: erased, and its rows not counted yet.'),
             ('erasure_receipts', 'public_key', 'Ed25519 key that signed it, base64.'),
             ('erasure_receipts', 'signature', 'The signature, base64.'),
             ('subject_requests', 'request_id', 'Identity of the request.'),

@@ -4,9 +4,26 @@ insert into audit_log (actor, action, object_type, object_id, tenant, details)
 values (%(actor)s, %(action)s, %(object_type)s, %(object_id)s, %(tenant)s, %(details)s)
 returning position
 
+-- name: is_news_of_retention
+-- Whether the retention that a hub keeps to is not what was noted last.
+select coalesce((select details from audit_log where object_type = 'retention_setting' order by position desc limit 1)
+                is distinct from %(details)s::jsonb, true)
+
 -- name: chain_head
 -- The newest row of the chain; position 0: there is none.
 select position, encode(row_hash, 'hex'), nullif(at, '-infinity') from audit_chain
+
+-- name: entries
+-- The newest entries of [from, to), newest first; of some types of object or actions, and not of others, where given.
+select position, at, actor, action, object_type, object_id, tenant, details
+from audit_log
+where (%(from)s::timestamptz is null or at >= %(from)s::timestamptz)
+  and (%(to)s::timestamptz is null or at < %(to)s::timestamptz)
+  and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+  and (%(types)s::text[] is null or object_type = any(%(types)s::text[]) or action = any(%(actions)s::text[]))
+  and (%(other_types)s::text[] is null
+       or not (object_type = any(%(other_types)s::text[]) or action = any(%(other_actions)s::text[])))
+order by position desc limit %(limit)s
 
 -- name: rows
 -- The log in order, with what its hashes are made of; both bounds null: whatever is there, also without a position.
@@ -73,3 +90,29 @@ on conflict do nothing
 -- name: anchors
 -- How many signed heads each anchor has, and up to which position.
 select anchor, count(*), max(position), max(anchored_at) from audit_anchored group by anchor order by anchor
+
+-- name: audit_entries
+-- Entries of a tenant ('*': of all) in [from, to), newest first, after the cursor.
+select position, at, actor, action, object_type, object_id, tenant, details, encode(previous_hash, 'hex') as previous_hash,
+       encode(row_hash, 'hex') as row_hash
+from audit_log
+where position < %(after_0)s::bigint
+  and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
+  and (%(from)s::timestamptz is null or at >= %(from)s::timestamptz)
+  and (%(to)s::timestamptz is null or at < %(to)s::timestamptz)
+  and (%(actor)s::text is null or actor = %(actor)s::text)
+  and (%(action)s::text is null or action = %(action)s::text)
+  and (%(object_id)s::text is null or object_id = %(object_id)s::text)
+  and (%(types)s::text[] is null or object_type = any(%(types)s::text[]) or action = any(%(actions)s::text[]))
+  and (%(other_types)s::text[] is null
+       or not (object_type = any(%(other_types)s::text[]) or action = any(%(other_actions)s::text[])))
+order by position desc
+limit %(limit)s
+
+-- name: audit_signed_heads
+-- Signed heads, newest first, after the cursor.
+select 'lah-audit-head-1' as kind, position, encode(row_hash, 'hex') as row_hash, signed_at, public_key, signature
+from audit_heads
+where position < %(after_0)s::bigint and %(tenant)s::text is not null
+order by position desc
+limit %(limit)s

@@ -98,7 +98,7 @@ order by dead_letter_id desc limit %(limit)s
 
 -- name: dead_letter
 -- One dead letter, locked for its replay.
-select dead_letter_id, tenant, topic, topic_id, partition, record_offset, dead_lettered_at, code, field, reason, raw, record_key, headers, replayed_at, replayed_as
+select dead_letter_id, tenant, topic, topic_id, partition, record_offset, dead_lettered_at, code, field, reason, raw, record_key, headers, replayed_at, replayed_as, bytes_expired_at
 from dead_letters where dead_letter_id = %(dead_letter_id)s for update
 
 -- name: pending_dead_letters

@@ -59,6 +59,19 @@ differing as (
 insert into live_inbox (kind, change, tenant, object_ids)
 select 'alert', change, tenant, array_agg(object_id order by object_id) from differing group by change, tenant
 
+-- name: note_check
+-- What became of a rule of severity error by its last verdict: it fails, fails otherwise, or holds again.
+with verdicts as (
+    select passed, failed_rows, observed, row_number() over (order by checked_at desc, check_id desc) as place
+    from checks where asset = %(asset)s and check_name = %(check_name)s and severity = 'error'
+    order by checked_at desc, check_id desc limit 2)
+insert into live_inbox (kind, change, tenant, object_ids)
+select 'alert', case when n.passed then 'withdrawn' when coalesce(b.passed, true) then 'new' else 'changed' end, '*',
+       array[md5('check ' || %(asset)s::text || ' ' || %(check_name)s::text)::uuid]
+from verdicts n left join verdicts b on b.place = 2
+where n.place = 1 and (not n.passed or not coalesce(b.passed, true))
+  and (n.passed, n.failed_rows, n.observed) is distinct from (b.passed, b.failed_rows, b.observed)
+
 -- name: is_waiting
 -- Whether anything waits for its position.
 select exists (select from live_inbox)
@@ -125,3 +138,11 @@ from incidents where incident_id = any(%(ids)s)
 -- name: corrections
 -- How often closed windows changed, by tenant.
 select tenant, corrections from corrections
+
+-- name: checks
+-- The last verdicts of rules by the ids that alerts of them have, without what they counted over all tenants.
+select distinct on (asset, check_name) md5('check ' || asset || ' ' || check_name)::uuid as alert_id, asset, check_name,
+       checked_at, severity, blocking, passed, advice, period_from, period_to, run_id
+from checks
+where severity = 'error' and md5('check ' || asset || ' ' || check_name)::uuid = any(%(ids)s)
+order by asset, check_name, checked_at desc, check_id desc

@@ -21,10 +21,12 @@ where ts >= %(start)s and ts < %(end)s and series_id = %(series_id)s and {carrie
 group by topic, partition order by topic, partition
 
 -- name: waiting_between
--- Values that landed and wait to be merged.
-select coalesce(sum(count), 0)::bigint as values
-from rollup_partials
-where series_id = %(series_id)s and metric = %(metric)s and bucket_start >= %(start)s and bucket_start < %(end)s
+-- Values that landed and are not in the window yet.
+select coalesce(sum(w.count), 0)::bigint as values
+from rollup_partial_sets p
+cross join lateral unnest(p.series_ids, p.metrics, p.minutes, p.counts) as w (series_id, metric, minute, count)
+where not (p.in_minutes and %(window)s = '1m')
+  and w.series_id = %(series_id)s and w.metric = %(metric)s and w.minute >= %(start)s and w.minute < %(end)s
 
 -- name: archived_between
 -- Files of the archive that hold its days, and when the day left PostgreSQL.

@@ -46,3 +46,7 @@ select format, body from report_documents where report_id = %(report_id)s order 
 -- name: find_document
 -- Where a document of this hash is kept.
 select report_id, format from report_documents where sha256 = %(sha256)s limit 1
+
+-- name: reader_role
+-- Whose rights the statements of reports run with.
+select pg_get_userbyid(proowner)::text from pg_proc where oid = 'lah_report_rows(text)'::regprocedure

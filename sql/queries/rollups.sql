@@ -13,13 +13,21 @@ select pg_advisory_unlock(hashtextextended('lah.rollups', 0))
 delete from rollup_partial_sets where set_id in (
     select set_id from (select set_id, sum(group_count) over (order by set_id) - group_count as before from rollup_partial_sets) s
     where before < %(limit)s)
-returning series_ids, metrics, minutes, counts, array_remove(sums, null), array_remove(exact_sums, null)::text[], minima, maxima, means, m2s, hist_sizes, hist_keys, hist_counts
+returning in_minutes, series_ids, metrics, minutes, counts, array_remove(sums, null), array_remove(exact_sums, null)::text[], minima, maxima, means, m2s, hist_sizes, hist_keys, hist_counts
+
+-- name: take_minutes
+-- The same of those that the minutes lack; they stay for the longer windows.
+update rollup_partial_sets set in_minutes = true where set_id in (
+    select set_id from (select set_id, sum(group_count) over (order by set_id) - group_count as before
+                        from rollup_partial_sets where not in_minutes) s
+    where before < %(limit)s)
+returning false, series_ids, metrics, minutes, counts, array_remove(sums, null), array_remove(exact_sums, null)::text[], minima, maxima, means, m2s, hist_sizes, hist_keys, hist_counts
 
 -- name: take_partials_of_days
 -- The same of whole UTC days, all of them.
 delete from rollup_partial_sets
 where day >= (%(start)s::timestamptz at time zone 'UTC')::date and day < (%(end)s::timestamptz at time zone 'UTC')::date
-returning series_ids, metrics, minutes, counts, array_remove(sums, null), array_remove(exact_sums, null)::text[], minima, maxima, means, m2s, hist_sizes, hist_keys, hist_counts
+returning in_minutes, series_ids, metrics, minutes, counts, array_remove(sums, null), array_remove(exact_sums, null)::text[], minima, maxima, means, m2s, hist_sizes, hist_keys, hist_counts
 
 -- name: drop_pending_partials
 -- A recomputation of whole UTC days reads the events themselves, so their partials must not be merged again.
@@ -109,6 +117,7 @@ from watermark w
 where not exists (select from rollup_partial_sets p where p.first_minute < w.final_before)
 returning nullif(s.final_before, '-infinity')
 
--- name: pending
--- How many partials wait for a tick.
-select coalesce(sum(group_count), 0)::bigint from rollup_partial_sets
+-- name: waiting
+-- How many partials are not in all windows yet, and whether some are not in the minutes, and some only there.
+select coalesce(sum(group_count), 0)::bigint, coalesce(bool_or(not in_minutes), false), coalesce(bool_or(in_minutes), false)
+from rollup_partial_sets

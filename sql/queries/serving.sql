@@ -214,19 +214,14 @@ limit %(limit)s
 
 -- name: reports
 -- Reports without their content, newest first.
-select report_id, name, tenant, period_from, period_to, generated_at, sha256, requested_by
+select report_id, name, tenant, environment, period_from, period_to, revision, generated_at, sha256, requested_by,
+       supersedes, changes
 from reports
 where (generated_at, report_id) < (%(after_0)s::timestamptz, %(after_1)s::uuid)
   and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
   and (%(name)s::text is null or name = %(name)s::text)
 order by generated_at desc, report_id desc
 limit %(limit)s
-
--- name: report
--- One report with its content, as JSON text and as HTML.
-select report_id, name, tenant, period_from, period_to, generated_at, sha256, requested_by, content::text as content, html
-from reports
-where report_id = %(report_id)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
 
 -- name: checks
 -- The latest verdict of every check.
@@ -280,7 +275,7 @@ limit %(limit)s
 
 -- name: dead_letters
 -- Records that could not be stored, newest first.
-select dead_letter_id, tenant, topic, partition, record_offset, dead_lettered_at, code, field, reason, raw,
+select dead_letter_id, tenant, topic, topic_id, partition, record_offset, dead_lettered_at, code, field, reason, raw,
        replayed_at, replayed_as
 from dead_letters
 where dead_letter_id < %(after_0)s::bigint
@@ -342,3 +337,25 @@ from rollup_watermarks where %(tenant)s::text = '*' or tenant = %(tenant)s::text
 -- Per partition of the current incarnation of a topic: the next offset, and when landing last stood at the end.
 select distinct on (topic, partition) topic, partition, next_offset, caught_up_at
 from landing_offsets order by topic, partition, updated_at desc
+
+-- name: prices
+-- The price book, which is nobody's: all prices there ever were, or those in force at some time of [start, end).
+select model, provider, valid_from, nullif(valid_to, 'infinity') as valid_to, input_usd_per_mtok,
+       cache_read_usd_per_mtok, cache_write_usd_per_mtok, output_usd_per_mtok, source
+from prices
+where (model, valid_from) > (%(after_0)s::text, %(after_1)s::timestamptz)
+  and (%(start)s::timestamptz is null or (valid_from < %(end)s::timestamptz and valid_to > %(start)s::timestamptz))
+  and (%(provider)s::text is null or provider = %(provider)s::text)
+  and (%(model)s::text is null or model = %(model)s::text)
+order by model, valid_from
+
+-- name: deliveries
+-- Documents of reports on their way out, the newest first.
+select d.delivery_id, d.report_id, r.name as report, d.format as document, d.tenant, d.target, d.kind, d.state, d.attempts,
+       d.last_error, d.requested_at, d.next_attempt_at, d.delivered_at, d.sha256
+from deliveries d join reports r using (report_id)
+where (d.requested_at, d.delivery_id) < (%(after_0)s::timestamptz, %(after_1)s::uuid)
+  and (%(tenant)s::text = '*' or d.tenant = %(tenant)s::text)
+  and (%(state)s::text is null or d.state = %(state)s::text)
+order by d.requested_at desc, d.delivery_id desc
+limit %(limit)s

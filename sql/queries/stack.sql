@@ -35,10 +35,6 @@ select (select count(*) from anomalies), (select count(*) from forecasts), (sele
 select distinct on (asset, check_name) asset, check_name, passed, severity, advice from checks
 order by asset, check_name, checked_at desc, check_id desc
 
--- name: newest_report
--- The report made last.
-select name, period_from, period_to, report_id from reports order by generated_at desc limit 1
-
 -- name: request_backfill
 -- Ask for a table's days to be computed again; the sensor backfill_requests starts the run.
 insert into backfill_requests (request_id, table_name, from_day, to_day, requested_by, metrics)

@@ -44,7 +44,7 @@ select c.relname::text as table_name, coalesce(sum(pg_total_relation_size(t.reli
            as estimated_rows,
        obj_description(c.oid, 'pg_class') as holds
 from pg_class c
-cross join lateral pg_partition_tree(c.oid) t
+cross join lateral (select relid, isleaf from pg_partition_tree(c.oid) union select c.oid, true where c.relkind = 'r') t
 join pg_class l on l.oid = t.relid
 where c.relnamespace = 'lah'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
 group by c.oid, c.relname order by c.relname
@@ -75,3 +75,28 @@ select to_regclass('dagster.asset_keys') is not null
 select (select string_agg(part, '/') from jsonb_array_elements_text(asset_key::jsonb) part) as asset,
        last_materialization_timestamp at time zone 'UTC' as last_made
 from dagster.asset_keys where last_materialization_timestamp is not null order by 1
+
+-- name: retention_rules
+-- Rules of retention that people set; what none of them names follows the settings.
+select rule_id, tenant, class, table_name, event_type, keep_days, set_by, set_at from retention_rules order by tenant, class, table_name, event_type
+
+-- name: legal_holds
+-- Holds in force: what they cover is not dropped, whatever its age.
+select hold_id, tenant, class, event_type, case when isfinite(from_at) then from_at end as events_from,
+       case when isfinite(to_at) then to_at end as events_to, reason, placed_by, placed_at
+from legal_holds where released_at is null order by tenant, hold_id
+
+-- name: encryption_keys
+-- Keys in force by tenant and purpose, and the master key that wraps them; never a key.
+select tenant, purpose, wrapped_by, count(*) as keys_in_use, min(created_at) as oldest_made, max(rewrapped_at) as last_rewrapped
+from encryption_keys where retired_at is null group by tenant, purpose, wrapped_by order by tenant, purpose
+
+-- name: subjects
+-- Persons whose fields have a key of their own, and persons that were erased, by tenant.
+select tenant, coalesce(s.subjects, 0) as subjects, coalesce(t.erased, 0) as erased
+from (select tenant, count(*) as subjects from subjects group by tenant) s
+full join (select tenant, count(*) as erased from subject_tombstones group by tenant) t using (tenant) order by tenant
+
+-- name: audit
+-- The head of the audit log's hash chain.
+select position, encode(row_hash, 'hex') as row_hash, nullif(at, '-infinity') as at from audit_chain

@@ -1,5 +1,7 @@
 """What the API's tests share: the app with a key for everyone, and rows to read."""
 
+import base64
+import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,20 +13,28 @@ from uuid import UUID
 
 from fastapi import FastAPI
 from psycopg.types.json import Jsonb
+from pydantic import SecretStr
 
 from api.app import create_app
 from api.examples import ANOMALY_ID, BACKFILL_ID, INCIDENT_ID, KEY_ID, REPORT_ID, REPORT_REQUEST_ID
 from api.services import Services
+from lah_platform.compliance.detached import Format, ReportKey, detached_record, digest
+from lah_platform.compliance.signing import Signer
 from lah_platform.events.decode import decode
 from lah_platform.events.envelope import Event
 from lah_platform.events.examples import EXAMPLE_DATA, flat_example
 from lah_platform.events.rejection import Rejection
+from lah_platform.privacy.master_key import HeldKeys
+from lah_platform.privacy.subjects import Person
 from lah_platform.rollups.histogram import key
 from lah_platform.rollups.windows import WINDOWS
 from lah_platform.settings import Settings
+from lah_platform.stores.audit_heads import sign_new_head
 from lah_platform.stores.doors import DirectDoor
+from lah_platform.stores.keyring import KeyRing
 from lah_platform.stores.keys import EVERY_TENANT, ROLES, create_key
 from lah_platform.stores.postgres import Connection, connect, open_pool
+from lah_platform.stores.subjects import resolve_subjects
 
 with warnings.catch_warnings():
     # Starlette wants its client built on httpx2, which no locked package brings
@@ -32,8 +42,27 @@ with warnings.catch_warnings():
     from starlette.testclient import TestClient
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+SIGNING_KEY = base64.b64encode(bytes(range(32))).decode()
 SECRET = b"a secret of the tests, long enough"
+_MASTER = HeldKeys("file", {1: bytes(32)})
 TENANTS = ("acme", "globex")
+
+LISTS = {
+    "events": "/api/v1/events",
+    "metrics": "/api/v1/metrics",
+    "anomalies": "/api/v1/anomalies",
+    "correlations": "/api/v1/correlations",
+    "incidents": "/api/v1/incidents",
+    "forecasts": "/api/v1/forecasts",
+    "forecast_models": "/api/v1/forecasts/models",
+    "costs": "/api/v1/costs",
+    "reports": "/api/v1/reports",
+    "checks": "/api/v1/checks",
+    "check_history": "/api/v1/checks/history",
+    "quality_scores": "/api/v1/quality-scores",
+    "suspects": "/api/v1/suspects",
+    "dead_letters": "/api/v1/dead-letters",
+}
 
 
 @dataclass
@@ -75,7 +104,14 @@ def running_api(url: str) -> Iterator[Api]:
     """The app on the migrated database at `url`, with a key for every tenant and role."""
     door = DirectDoor(url, decoder=decode_at_now)
     with open_pool(url, application_name="test-api", max_size=4, statement_timeout_ms=15_000) as pool:
-        services = Services(pool=pool, door=door, settings=Settings(), secret=SECRET, clock=lambda: NOW)
+        services = Services(
+            pool=pool,
+            door=door,
+            settings=Settings(signing_key=SecretStr(SIGNING_KEY)),
+            secret=SECRET,
+            keys=KeyRing(_MASTER),
+            clock=lambda: NOW,
+        )
         keys = {}
         with pool.connection() as connection:
             for tenant, role in product((*TENANTS, EVERY_TENANT), ROLES):
@@ -189,12 +225,47 @@ def _seed_tables(connection: Connection, tenant: str, place: int) -> None:
         " 5, 7, 0.000000000001, 12345678901234.5, 0, 0, %s)",
         [tenant, NOW],
     )
-    report_id = UUID(REPORT_ID) if tenant == TENANTS[0] else UUID(int=40)
-    connection.execute(
-        "insert into reports values (%s, 'compliance_evidence', %s, '2026-01-19', '2026-01-25', %s, %s, %s, 'ab',"
-        " 'test')",
-        [report_id, tenant, NOW, Jsonb({"tenant": tenant}), f"<h1>Report of {tenant}</h1>"],
+    _seed_report(connection, tenant, UUID(REPORT_ID) if tenant == TENANTS[0] else UUID(int=40))
+
+
+def _seed_report(connection: Connection, tenant: str, report_id: UUID) -> None:
+    content = {"tenant": tenant}
+    documents: dict[Format, bytes] = {
+        "html": f"<h1>Report of {tenant}</h1>".encode(),
+        "pdf": f"%PDF {tenant}".encode(),
+        "json": json.dumps(content).encode(),
+        "csv": f"tenant\r\n{tenant}\r\n".encode(),
+    }
+    record = detached_record(
+        ReportKey("soc2", tenant, "*", "2026-01-19", "2026-01-26"),
+        1,
+        documents,
+        generated_at=NOW,
+        requested_by="test",
+        chain_head=None,
+        signer=Signer(SIGNING_KEY),
     )
+    connection.execute(
+        "insert into reports (report_id, name, tenant, period_from, period_to, generated_at, content, sha256,"
+        " requested_by) values (%s, 'soc2', %s, '2026-01-19', '2026-01-26', %s, %s, 'ab', 'test')",
+        [report_id, tenant, NOW, Jsonb(content)],
+    )
+    for name, body in {**documents, "signature": record}.items():
+        connection.execute(
+            "insert into report_documents values (%s, %s, 'x', %s, %s)", [report_id, name, body, digest(body)]
+        )
+    connection.execute(
+        "insert into deliveries (delivery_id, report_id, format, tenant, target, kind, attempts, last_error,"
+        " requested_at, next_attempt_at)"
+        " values (gen_random_uuid(), %s, 'json', %s, 'vault', 'store', 1, 'answered 500', %s, %s)",
+        [report_id, tenant, NOW, NOW],
+    )
+
+
+def add_persons(connection: Connection) -> None:
+    """The person of the examples, in both tenants."""
+    with connection.transaction():
+        resolve_subjects(connection, KeyRing(_MASTER), {Person(tenant, "customer-9") for tenant in TENANTS})
 
 
 def _seed_common(connection: Connection) -> None:
@@ -203,10 +274,25 @@ def _seed_common(connection: Connection) -> None:
             "insert into retention_rules (tenant, class, keep_days, set_by) values (%s, 'events', 300, 'test')",
             [tenant],
         )
-        connection.execute("insert into legal_holds (tenant, reason, placed_by) values (%s, 'case', 'test')", [tenant])
+        connection.execute(
+            "insert into legal_holds (tenant, class, reason, placed_by) values (%s, 'costs', 'case', 'x')", [tenant]
+        )
+        connection.execute(
+            "insert into erasure_receipts (receipt_id, tenant, identifier_hmac, subject_id, erased_at, erased_by,"
+            " removed) values (gen_random_uuid(), %s, sha256(%s::bytea), gen_random_uuid(), %s, 'x', '{}')",
+            [tenant, tenant.encode(), NOW],
+        )
+    add_persons(connection)
+
     connection.execute(
         "insert into retention_runs values (%s, %s, %s, 'test', '{\"kind\": \"retention\"}', 'x', 'x')",
         [UUID(int=60), NOW, NOW],
+    )
+    sign_new_head(connection, Signer("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), NOW)
+    connection.execute(
+        "insert into prices values ('gpt-4o', '2025-01-01', '2026-01-01', 'openai', 5, 2.5, null, 15, 'a list'),"
+        " ('gpt-4o', '2026-01-01', 'infinity', 'openai', 2.5, 1.25, null, 10, 'a list'),"
+        " ('claude', '2026-01-31 08:00Z', 'infinity', 'anthropic', 3, 0.3, 3.75, 15, 'another')"
     )
     connection.execute(
         "insert into live_inbox (kind, change, tenant, object_ids)"
@@ -249,3 +335,17 @@ def _seed_common(connection: Connection) -> None:
         "create table dagster.event_logs (run_id text, dagster_event_type text, asset_key text, partition text)"
     )
     connection.execute("insert into dagster.runs values (1, 'r1', 'cost_daily', 'SUCCESS', %s, 0, 1)", [NOW])
+
+
+def problem_of(api: Api, path: str, **parameters: Any) -> dict[str, Any]:
+    answer = api.client("*", "admin").get(path, params=parameters)
+    assert answer.status_code == 422, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = answer.json()
+    assert problem["status"] == 422
+    assert problem["advice"]
+    return problem
+
+
+def required_by(path: str) -> dict[str, str]:
+    return {"window": "1h", "metric": "latency_ms"} if "metrics" in path else {}

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from api_support import TENANTS, Api
+from api_support import TENANTS, Api, add_persons
 from fastapi import FastAPI
 from starlette.routing import WebSocketRoute
 
@@ -14,6 +14,7 @@ from api.examples import (
     ANOMALY_ID,
     BACKFILL,
     BACKFILL_ID,
+    CONSENT,
     EVENT_ID,
     EVENTS,
     HOLD,
@@ -23,6 +24,8 @@ from api.examples import (
     KEY_ID,
     MAINTENANCE,
     MAINTENANCE_ID,
+    PERSON,
+    RECEIPT,
     REPORT,
     REPORT_ID,
     REPORT_REQUEST_ID,
@@ -30,16 +33,24 @@ from api.examples import (
     RULE,
     RULE_ID,
     TIMESERIES,
+    WITHDRAWAL,
 )
 from lah_platform.stores.keys import EVERY_TENANT, create_key, revoke_key
-from lah_platform.stores.postgres import connect
+from lah_platform.stores.postgres import Connection, connect
 
-_FIRST_TENANTS = ("/api/v1/reports/{report_id}", "/api/v1/incidents/{incident_id}", "/api/v1/lineage")
+_FIRST_TENANTS = (
+    "/api/v1/reports/{report_id}",
+    "/api/v1/reports/{report_id}/documents/{format}",
+    "/api/v1/reports/{report_id}/verification",
+    "/api/v1/incidents/{incident_id}",
+    "/api/v1/lineage",
+)
 _IDS = {
     "{incident_id}": INCIDENT_ID,
     "{anomaly_id}": ANOMALY_ID,
     "{event_id}": EVENT_ID,
     "{report_id}": REPORT_ID,
+    "{format}": "json",
     "{request_id}": BACKFILL_ID,
     "{report_request_id}": REPORT_REQUEST_ID,
     "{key_id}": KEY_ID,
@@ -55,6 +66,12 @@ _BODIES: dict[str, Any] = {
     "/api/v1/backfills": BACKFILL["a month"],
     "/api/v1/reports": REPORT["a month"],
     "/api/v1/anomalies/maintenance": next(iter(MAINTENANCE.values())),
+    "/api/v1/consents": next(iter(CONSENT.values())),
+    "/api/v1/consents/query": next(iter(PERSON.values())),
+    "/api/v1/consents/withdraw": next(iter(WITHDRAWAL.values())),
+    "/api/v1/subjects/export": next(iter(PERSON.values())),
+    "/api/v1/subjects/erase": next(iter(PERSON.values())),
+    "/api/v1/subjects/verify": next(iter(RECEIPT.values())),
     "/api/v1/retention/rules": next(iter(RULE.values())),
     "/api/v1/retention/holds": next(iter(HOLD.values())),
     "/api/v1/timeseries/query": TIMESERIES["a gap-free chart"],
@@ -72,7 +89,10 @@ _QUERIES = {
 _ASKED = {asked: needed for asked, needed in ROUTES.items() if asked[0] != "WEBSOCKET"}
 _PRIVATE = [(method, path, needed) for (method, path), needed in _ASKED.items() if needed != PUBLIC]
 _NO_JSON = ("/metrics/prometheus", "/api/v1/stream")
-_OF_NOBODY = ("/api/v1/checks", "/api/v1/checks/history", "/api/v1/lineage", *_NO_JSON)
+_OF_NOBODY = (
+    *("/api/v1/audit/heads", "/api/v1/checks", "/api/v1/checks/history", "/api/v1/prices", "/api/v1/lineage"),
+    *_NO_JSON,
+)
 
 
 def _address(path: str) -> str:
@@ -89,7 +109,7 @@ def _ask(api: Api, tenant: str | None, role: str, method: str, path: str) -> Any
 
 
 def _revive_examples(api: Api) -> None:
-    """What the examples take away: the key, the maintenance window, the rule and the hold."""
+    """What the examples take away: the key, the maintenance window, the rule, the hold and the person."""
     with connect(api.url) as connection:
         connection.execute(
             "insert into maintenance_windows (maintenance_id, tenant, starts_at, ends_at, reason, created_by)"
@@ -101,10 +121,17 @@ def _revive_examples(api: Api) -> None:
             " overriding system value values (%s, %s, 'events', 300, 'x') on conflict do nothing",
             [RULE_ID, TENANTS[0]],
         )
+        _revive_person(connection)
         connection.execute(
             "update legal_holds set released_at = null, released_by = null where hold_id = %s", [HOLD_ID]
         )
         connection.execute("update api_keys set revoked_at = null, expires_at = null where key_id = %s", [KEY_ID])
+
+
+def _revive_person(connection: Connection) -> None:
+    if connection.execute("delete from subject_tombstones").rowcount:
+        connection.execute("delete from erasure_receipts where removed <> '{}'")
+        add_persons(connection)
 
 
 def _tenants_in(answer: Any) -> set[str]:
@@ -188,7 +215,7 @@ def test_no_get_route_shows_a_row_of_another_tenant(served: Api) -> None:
             assert other not in answer.text, path
             if path in _NO_JSON:
                 assert re.search(f'"?tenant"?[=:]"{tenant}"', answer.text)
-            elif path != "/api/v1/checks":  # verdicts belong to nobody
+            elif path not in ("/api/v1/checks", "/api/v1/prices", "/api/v1/audit/heads"):  # which belong to nobody
                 assert _tenants_in(answer.json()) == {tenant}, path
         asked.add(path)
     assert asked == {p for m, p, needed in _PRIVATE if m == "GET" and needed not in OPERATORS_ONLY}

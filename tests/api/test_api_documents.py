@@ -24,6 +24,8 @@ DELETE /api/v1/retention/rules/{rule_id}: 204
 GET /api/v1/access-review: 200
 GET /api/v1/anomalies/maintenance: 200
 GET /api/v1/anomalies: 200
+GET /api/v1/audit/heads: 200
+GET /api/v1/audit: 200
 GET /api/v1/backfills/{request_id}: 200
 GET /api/v1/backfills: 200
 GET /api/v1/checks/history: 200
@@ -32,6 +34,7 @@ GET /api/v1/checks: 200
 GET /api/v1/correlations: 200
 GET /api/v1/costs: 200
 GET /api/v1/dead-letters: 200
+GET /api/v1/deliveries: 200
 GET /api/v1/events/{event_id}: 200
 GET /api/v1/events: 200
 GET /api/v1/forecasts/models: 200
@@ -43,7 +46,10 @@ GET /api/v1/keys: 200
 GET /api/v1/lineage: 200
 GET /api/v1/metrics: 200 304
 GET /api/v1/quality-scores: 200
+GET /api/v1/prices: 200 304
 GET /api/v1/reports/requests/{report_request_id}: 200
+GET /api/v1/reports/{report_id}/documents/{format}: 200
+GET /api/v1/reports/{report_id}/verification: 200
 GET /api/v1/reports/{report_id}: 200
 GET /api/v1/reports: 200
 GET /api/v1/retention/holds: 200
@@ -51,6 +57,7 @@ GET /api/v1/retention/rules: 200
 GET /api/v1/retention/runs: 200
 GET /api/v1/runs: 200
 GET /api/v1/stream: 200
+GET /api/v1/subjects/receipts: 200
 GET /api/v1/suspects: 200
 GET /api/v1/system-description: 200
 GET /api/v1/watermarks: 200
@@ -62,6 +69,9 @@ GET /ready: 200 503
 POST /api/v1/anomalies/maintenance: 201
 POST /api/v1/anomalies/{anomaly_id}/dismiss: 200
 POST /api/v1/backfills: 202
+POST /api/v1/consents/query: 200
+POST /api/v1/consents/withdraw: 200
+POST /api/v1/consents: 201
 POST /api/v1/events/batch: 200 202
 POST /api/v1/events: 200 202
 POST /api/v1/keys/{key_id}/rotate: 201
@@ -69,6 +79,9 @@ POST /api/v1/keys: 201
 POST /api/v1/reports: 202
 POST /api/v1/retention/holds: 201
 POST /api/v1/retention/rules: 201
+POST /api/v1/subjects/erase: 200
+POST /api/v1/subjects/export: 200
+POST /api/v1/subjects/verify: 200
 POST /api/v1/timeseries/query: 200 304
 """
 
@@ -140,7 +153,7 @@ def test_every_example_body_is_as_its_schema_says(document: dict[str, Any]) -> N
         for name, example in content.get("examples", {}).items():
             assert not _errors(content["schema"], example["value"], document), (path, name)
             checked += 1
-    assert checked == 14
+    assert checked == 20
 
 
 def test_every_parameter_and_every_route_is_described(document: dict[str, Any]) -> None:

@@ -34,6 +34,7 @@ ASKED = {
 LISTS: dict[str, dict[str, str]] = {
     "/api/v1/metrics": {"window": "1h", "metric": "cost_usd"},
     "/api/v1/costs": {},
+    "/api/v1/prices": {},
     "/api/v1/events": {},
     "/api/v1/anomalies": {},
     "/api/v1/correlations": {},

@@ -2,14 +2,21 @@
 
 import socket
 import time
+from pathlib import Path
 
+import httpx
 import pytest
-from api_support import Api
+from api_support import Api, TestClient
 from psycopg_pool import ConnectionPool
+from server_support import running_server
 from stream_support import serving
 
 from api.access import PUBLIC, ROUTES
 from api.headers import SECURITY_HEADERS
+from api.problems import Problem
+from api.refusals import Refusals
+from lah_platform.stores.embedded.process import wait_until
+from lah_platform.stores.postgres import connect
 
 _POSTS = sorted(path for (method, path), needed in ROUTES.items() if method == "POST" and needed != PUBLIC)
 
@@ -69,3 +76,79 @@ def test_a_page_from_elsewhere_is_let_in_by_no_answer(served: Api, origin: str) 
             assert not [name for name in answer.headers if name.startswith("access-control-")], path
         assert not client.options(path, headers=asked).is_success
         assert all(name in client.get(path).headers for name in SECURITY_HEADERS), path
+
+
+def test_a_request_is_given_up_at_its_limit_and_what_it_asked_the_database_is_cancelled(seeded: Api) -> None:
+    settings = seeded.services.settings.model_copy(update={"request_seconds": 0.5})
+    waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    with serving(seeded.changed(settings=settings)) as url, connect(seeded.url) as holder:
+        key = {"X-API-Key": seeded.keys["acme", "viewer"]}
+        with holder.transaction():
+            holder.execute("lock table cost_daily in access exclusive mode")
+            began = time.monotonic()
+            answer = httpx.get(f"{url}/api/v1/costs", headers=key, timeout=10)
+            assert time.monotonic() - began < 5
+            assert (answer.status_code, answer.json()["type"]) == (504, "/docs#request-timeout")
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.json()["advice"]
+            assert set(SECURITY_HEADERS) <= {name.title() for name in answer.headers} | set(answer.headers)
+            assert wait_until(lambda: holder.execute(waits).fetchone() == (0,), seconds=5)
+        assert httpx.get(f"{url}/api/v1/costs", headers=key, timeout=10).status_code == 200
+
+
+def test_a_stream_goes_on_behind_the_limit_of_other_requests(seeded: Api) -> None:
+    settings = seeded.services.settings.model_copy(update={"request_seconds": 0.3})
+    limited = seeded.changed(settings=settings, heartbeat_s=0.1)
+    with (
+        serving(limited) as url,
+        httpx.stream(
+            "GET", f"{url}/api/v1/stream", headers={"X-API-Key": seeded.keys["acme", "viewer"]}, timeout=10
+        ) as answer,
+    ):
+        began = time.monotonic()
+        lines = answer.iter_lines()
+        while time.monotonic() - began < 0.8:
+            next(lines)
+
+
+def test_an_address_that_guesses_keys_is_held_before_the_database_is_asked_and_valid_keys_are_not(api: Api) -> None:
+    settings = api.services.settings.model_copy(update={"refusal_limit": "3/minute"})
+    with ConnectionPool(api.url, min_size=1, max_size=1, timeout=0.1, open=True) as pool:
+        limited = api.changed(settings=settings, pool=pool)
+        known, guesser = limited.client("acme", "viewer"), TestClient(limited.app)
+        assert known.get("/api/v1/costs").status_code == 200
+        guesses = [guesser.get("/api/v1/costs", headers={"X-API-Key": f"lah_{n:012x}_x"}) for n in range(4)]
+        assert [answer.status_code for answer in guesses] == [401, 401, 401, 429]
+        assert guesses[3].json()["type"] == "/docs#too-many-requests"
+        assert 0 < int(guesses[3].headers["retry-after"]) <= 60
+        assert known.get("/api/v1/costs").status_code == 200, "behind the same proxy as the one who guesses"
+        with pool.connection():  # all there are: whoever needs the database gets 503
+            held = guesser.get("/api/v1/costs", headers={"X-API-Key": "lah_ffffffffffff_x"})
+            assert held.status_code == 429
+        elsewhere = TestClient(limited.app, client=("192.0.2.7", 1))
+        assert elsewhere.get("/api/v1/costs", headers={"X-API-Key": "lah_ffffffffffff_x"}).status_code == 401
+
+
+def test_of_a_network_that_one_customer_has_all_addresses_count_as_one() -> None:
+    refusals = Refusals("1/minute")
+    refusals.count("2001:db8::1")
+    with pytest.raises(Problem):
+        refusals.check("2001:db8::ffff:1")
+    for other in ("2001:db8:0:1::1", "192.0.2.1", "not an address"):
+        refusals.check(other)
+    refusals.count("::ffff:192.0.2.1")
+    with pytest.raises(Problem):
+        refusals.check("192.0.2.1")
+
+
+@pytest.mark.parametrize(("trusted", "counts_as_one"), [("[]", True), ('["127.0.0.1"]', False)])
+def test_only_a_trusted_proxy_says_whom_it_speaks_for(
+    database: str, tmp_path: Path, trusted: str, counts_as_one: bool
+) -> None:
+    told = {"LAH_TRUSTED_PROXIES": trusted, "LAH_REFUSAL_LIMIT": "1/minute"}
+    with running_server(database, tmp_path, told) as url:
+        codes = [
+            httpx.get(f"{url}/api/v1/costs", headers={"X-API-Key": "lah_0_x", "X-Forwarded-For": f"192.0.2.{n}"})
+            for n in range(2)
+        ]
+    assert [answer.status_code for answer in codes] == ([401, 429] if counts_as_one else [401, 401])

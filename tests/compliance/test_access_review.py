@@ -118,10 +118,8 @@ def test_a_granted_and_a_revoked_reader_are_seen_and_a_grant_to_nobody_is_a_find
 
 _USAGE = "grant usage on schema lah to {}"
 _LOGINS: list[tuple[list[str], set[str]]] = [
-    ([_USAGE, "grant select on lah.events to {}"], {"login_reads_tables"}),
     ([_USAGE, "grant select (tenant) on lah.events to {}"], {"login_reads_tables"}),
     (["grant select on lah.events to {}"], set()),  # no usage of the schema: it reads nothing
-    ([_USAGE, "grant insert on lah.events to {}"], {"login_writes"}),
     ([_USAGE, "grant update (label) on lah.api_keys to {}"], {"login_writes"}),
     (["grant lah_reader to {}"], {"login_reads_every_tenant"}),
     (["grant pg_read_all_data to {}"], {"login_reads_tables"}),
@@ -211,8 +209,7 @@ def _tried(connection: Connection, name: str) -> tuple[int, int]:
     for relation, columns in relations:
         at = sql.Identifier("lah", relation)
         reads = [sql.SQL("select 1 from {} limit 0").format(at)]
-        writes = [sql.SQL("delete from {} where false").format(at), sql.SQL("truncate {}").format(at)]
-        writes.append(sql.SQL("insert into {} default values").format(at))
+        writes = [sql.SQL("delete from {} where false").format(at), sql.SQL("insert into {} default values").format(at)]
         if relation in ("events", "api_keys"):  # where the cases grant single columns
             names = list(map(sql.Identifier, columns))
             reads += [sql.SQL("select {} from {} limit 0").format(column, at) for column in names]

@@ -251,7 +251,7 @@ def test_what_was_given_up_is_told_and_tried_again_when_somebody_says_so(connect
     assert not deliver_again(connection, found.delivery_id, actor="ann", now=clock.now)
     assert (summary(connection).delivered, summary(connection).failed) == (1, 0)
     steps = connection.execute(
-        "select actor, action from audit_log where object_type = 'delivery' and object_id = %s order by audit_id",
+        "select actor, action from audit_log where object_type = 'delivery' and object_id = %s order by position",
         [str(found.delivery_id)],
     ).fetchall()
     assert steps == [("test", "give up"), ("ann", "retry"), ("test", "deliver")]

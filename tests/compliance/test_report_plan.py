@@ -95,27 +95,7 @@ def test_the_last_whole_period_is_the_one_that_a_calendar_shows(period: Period, 
     assert period.next_start(start) == end
 
 
-_FIELDS = [
-    "*",
-    "0",
-    "5",
-    "1-5",
-    "5-1",
-    "*/15",
-    "*/0",
-    "59",
-    "60",
-    "24",
-    "31",
-    "32",
-    "12",
-    "13",
-    "7",
-    "8",
-    "1,2",
-    "x",
-    "1-",
-]
+_FIELDS = [*"05*78x", "1-5", "5-1", "*/15", "*/0", "59", "60", "24", "31", "32", "12", "13", "1,2", "1-"]
 
 
 @given(st.lists(st.sampled_from(_FIELDS), min_size=4, max_size=6))

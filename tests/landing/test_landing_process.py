@@ -121,7 +121,7 @@ def test_a_restored_backup_reads_the_broker_again_from_its_own_offsets_exactly_o
         admin.execute(f"create database {restored}".encode())
     url = server.url.rsplit("/", 1)[0] + "/" + restored
     subprocess.run([binaries() / "pg_restore", "-d", url, backup], check=True)
-    second = Lander(url, broker, topic, tmp_path / "restored")
+    second = Lander(url, broker, topic, tmp_path / "restored", LAH_HOME=str(tmp_path))  # with its master key
     try:
         with connect(url) as own:
             assert wait_until(lambda: _landed(own, topic) == len(messages), seconds=60), second.child.log_tail()

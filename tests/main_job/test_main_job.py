@@ -88,14 +88,14 @@ def test_the_main_job_on_real_traces_completes_every_stage(demo: Demo) -> None:
     assert demo.status == 0, demo.errors[-3000:]
     summary = demo.summary
     wanted = "received stored duplicate dead_lettered rollup_rows anomalies forecasts correlations costs_rows"
-    for name in [*wanted.split(), "checks_passed", "checks_failed", "report_path", "seconds"]:
+    for name in [*wanted.split(), "checks_passed", "checks_failed", "report_paths", "seconds"]:
         assert name in summary
     assert summary["source"].startswith("real traces")
     assert summary["received"] == summary["stored"] + summary["duplicate"] + summary["dead_lettered"] > 0
     assert summary["dead_lettered"] == 12
     assert all(summary["rollup_rows"][window.name] > 0 for window in WINDOWS)
     assert summary["checks_failed"] == 0
-    assert Path(summary["report_path"]).exists()
+    assert Path(summary["report_paths"]).exists()
     assert 0 < summary["peak_resident_mib"] < 3 * 1024
 
 

@@ -76,7 +76,7 @@ class Hub:
     def __init__(self, location: ModuleType, instance: dg.DagsterInstance) -> None:
         upstream = [
             dg.AssetSpec(name, partitions_def=DAYS if name in ("cost_daily", "rollup_1d") else None)
-            for name in sorted(set().union(*READ_BY.values()) - {"checks", "audit_log"})
+            for name in sorted(set().union(*READ_BY.values()) - {"checks"})
         ]
         self.failing = dg.AssetCheckSpec("numbers_are_right", asset="rollup_1d", blocking=True)
         checked = dg.multi_asset_check(name="hub_checks", specs=[self.failing])(_check)

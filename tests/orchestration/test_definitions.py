@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 
 from assets.definitions import build_defs
+from assets.report_periods import PERIOD_PARTITIONS
 from assets.resources import Hub
 from lah_platform.settings import PROJECT_ROOT
 from lah_platform.stores.backfills import BACKFILL_TABLES
@@ -21,8 +22,9 @@ def _graph(definitions: dg.Definitions) -> str:
     for key in sorted(graph.get_all_asset_keys(), key=lambda key: key.to_user_string()):
         node = graph.get(key)
         parents = ", ".join(sorted(parent.to_user_string() for parent in node.parent_keys))
-        partitions = "daily" if node.partitions_def else "whole"
-        lines.append(f"{node.group_name:<9} {key.to_user_string():<18} {partitions:<6} <- {parents}")
+        kind = next((name for name, each in PERIOD_PARTITIONS.items() if each == node.partitions_def), "daily")
+        partitions = kind if node.partitions_def else "whole"
+        lines.append(f"{node.group_name:<10} {key.to_user_string():<18} {partitions:<7} <- {parents}")
     return "\n".join(sorted(lines)) + "\n"
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Callable
 from datetime import timedelta
 
 import dagster as dg
@@ -10,7 +11,7 @@ import pytest
 
 from assets.resources import Hub
 from lah_platform.rollups.windows import WINDOWS
-from lah_platform.stores.micro_batch import Pace, merge_within
+from lah_platform.stores.micro_batch import Merged, Pace, merge_within
 from lah_platform.stores.postgres import Connection, connect
 from lah_platform.stores.queries import queries
 from lah_platform.stores.rollups import pending
@@ -21,7 +22,7 @@ from tests.orchestration.test_sensors import context_of, land
 from tests.rollups.recount import assert_rollups_equal_recount
 
 _ROWS_OF_ONE_DAY = 4 + len(WINDOWS)
-_landing_progress = landing_progress_sensor(Pace(every_seconds=0.0))
+_landing_progress = landing_progress_sensor(Pace(every_seconds=0.0, whole_seconds=0.0, idle_seconds=0.0))
 
 
 def _ran(result: object) -> dg.SensorResult:
@@ -67,23 +68,54 @@ def test_no_merge_begins_that_would_end_after_the_budget(
     assert (merged.merges < 15) == (budget_seconds == 5)
 
 
-def test_a_tick_stays_while_events_land_and_ends_when_none_came_for_a_pause(
-    database: str, connection: Connection
-) -> None:
-    land(database, [message(0)])
-    more = iter(range(1, 4))
-    pauses = []
+def _simulated(
+    database: str, connection: Connection, pace: Pace, *, landings: int, reads: Callable[[], object] = lambda: None
+) -> tuple[Merged, list[float]]:
+    """Merging on a clock that moves by its pauses, each of which ends with a landing while there are any left."""
+    now, more, pauses = [0.0], iter(range(1, landings)), []
 
     def pause(seconds: float) -> None:
         pauses.append(seconds)
+        now[0] += seconds
+        reads()
         if (number := next(more, None)) is not None:
             land(database, [message(number)])
 
-    merged = merge_within(connection, Pace(budget_seconds=1000, every_seconds=100), pause=pause)
-    assert (merged.merges, merged.ended, pending(connection)) == (4, "all is merged", 0)
-    assert len(pauses) == 4
-    assert all(90 < seconds <= 100 for seconds in pauses), "a merge costs the same series again, so it is not hurried"
+    land(database, [message(0)])
+    return merge_within(connection, pace, clock=lambda: now[0], pause=pause), pauses
+
+
+def test_a_tick_stays_while_events_land_and_ends_when_none_came_for_a_while(
+    database: str, connection: Connection
+) -> None:
+    pace = Pace(budget_seconds=1000, every_seconds=1, idle_seconds=3)
+    merged, pauses = _simulated(database, connection, pace, landings=5)
+    assert (merged.partials, merged.ended, pending(connection)) == (10, "all is merged", 0)
+    assert sum(pauses) == 4 + 3
     assert_rollups_equal_recount(connection)
+
+
+def test_minutes_are_merged_every_second_and_the_longer_windows_every_ten(
+    database: str, connection: Connection
+) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def look() -> None:
+        row = connection.execute("select (select max(revision) from rollup_1m), (select max(revision) from rollup_1d)")
+        seen.append(row.fetchone() or (0, 0))
+
+    pace = Pace(budget_seconds=1000, every_seconds=1)
+    merged, _ = _simulated(database, connection, pace, landings=25, reads=look)
+    assert [minute for minute, _ in seen[:25]] == list(range(1, 26)), "each second's events are in the minutes"
+    days = [day or 0 for _, day in seen]
+    assert days[-1] <= merged.merges / 5, "seven eighths of the work are done seldom"
+    assert all(late > early for early, late in itertools.pairwise(days[1:24:10])), "but are done while events land"
+    assert_rollups_equal_recount(connection)
+
+
+@pytest.mark.parametrize(("took", "rest"), [(0.05, 1.5), (0.8, 1.6), (2.5, 3.0), (7.0, 3.0)])
+def test_a_slow_merge_is_followed_by_as_long_a_rest_until_three_seconds_would_pass(took: float, rest: float) -> None:
+    assert Pace().next_after(100.0, took) == 100.0 + rest
 
 
 def test_a_tick_does_not_wait_longer_than_its_budget_for_a_recomputation_and_the_next_goes_on(
@@ -98,7 +130,7 @@ def test_a_tick_does_not_wait_longer_than_its_budget_for_a_recomputation_and_the
     assert isinstance(said, dg.SkipReason)
     assert f"{waiting} partials wait: a recomputation held the rollups" in str(said.skip_message)
     assert pending(connection) == waiting
-    _ran(hurried(context_of(instance, hub)))
+    _ran(_landing_progress(context_of(instance, hub)))
     assert pending(connection) == 0
 
 

@@ -66,4 +66,4 @@ def test_healthy_tables_are_computed_checked_and_reported_in_one_run(
         assert {"dagster/row_count", "watermark", "seconds"} <= metadata.keys(), event.asset_key
     failed = connection.execute("select asset, check_name from checks where not passed").fetchall()
     assert failed == []
-    assert list(hub.folder.glob("reports/*.html"))
+    assert len(list(hub.folder.glob("reports/*.pdf"))) == 6

@@ -31,7 +31,7 @@ from tests.landing.messages import NOW, api_cost, message
 from tests.rollups.recount import assert_rollups_equal_recount
 
 _P = Partition("t", "one", 0)
-_landing_progress = landing_progress_sensor(Pace(every_seconds=0.0))
+_landing_progress = landing_progress_sensor(Pace(every_seconds=0.0, whole_seconds=0.0, idle_seconds=0.0))
 
 
 def land(database: str, values: list[bytes], received_at: datetime = NOW) -> None:

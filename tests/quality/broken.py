@@ -310,7 +310,7 @@ _SERVED = (
     ),
     _incident("cost_is_the_sum_of_its_evidence", "cost_usd = cost_usd + 0.000001"),
     _incident("cost_is_the_sum_of_its_evidence", "cost_usd = null"),
-    _served("reports", "documents_are_unaltered", "html = '<p>e</p>'"),
+    _served("reports", "documents_are_unaltered", "sha256 = 'of another'"),
     _served("reports", "contents_match_their_row", "tenant = 'globex'"),
     _served(
         "reports",

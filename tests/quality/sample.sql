@@ -111,7 +111,9 @@ insert into incident_members values
     ('00000000-0000-4000-c000-000000000001', 1, 'correlation', '00000000-0000-4000-a000-000000000001'),
     ('00000000-0000-4000-c000-000000000002', 0, 'anomaly', '00000000-0000-4000-9000-000000000002');
 
-insert into reports values
-    ('00000000-0000-4000-b000-000000000001', 'compliance_evidence', 'acme', '2026-02-01', '2026-03-01', '2026-03-02 01:00Z',
-     '{"name": "compliance_evidence", "tenant": "acme", "period": {"from": "2026-02-01", "to": "2026-03-01"}}',
-     '<p>é</p>', encode(sha256(convert_to('<p>é</p>', 'UTF8')), 'hex'), 'schedule');
+insert into reports (report_id, name, tenant, period_from, period_to, generated_at, content, sha256, requested_by) values
+    ('00000000-0000-4000-b000-000000000001', 'soc2', 'acme', '2026-02-01', '2026-03-01', '2026-03-02 01:00Z',
+     '{"framework": {"id": "soc2"}, "scope": {"tenant": "acme"}, "period": {"from": "2026-02-01", "to": "2026-03-01"}}',
+     encode(sha256('{}'), 'hex'), 'schedule');
+insert into report_documents values
+    ('00000000-0000-4000-b000-000000000001', 'json', 'application/json', '{}', encode(sha256('{}'), 'hex'));

@@ -194,10 +194,10 @@ class RollupMachine(RuleBasedStateMachine):
         with self.lander.breaking("landing", breaking):
             self._land_waiting(attempts=1 if breaking else 3)
 
-    @rule(max_partials=st.sampled_from([1, 3, 50_000]), breaking=BREAKS)
-    def tick(self, max_partials: int, breaking: _Breaking) -> None:
+    @rule(max_partials=st.sampled_from([1, 3, 50_000]), minutes_only=st.booleans(), breaking=BREAKS)
+    def tick(self, max_partials: int, minutes_only: bool, breaking: _Breaking) -> None:
         with self.worker.breaking("tick", breaking):
-            tick(self.worker.connection, now=self.now(), max_partials=max_partials)
+            tick(self.worker.connection, now=self.now(), max_partials=max_partials, minutes_only=minutes_only)
 
     @rule(first=st.sampled_from(DAYS), length=st.integers(1, 3), breaking=BREAKS)
     def recompute(self, first: date, length: int, breaking: _Breaking) -> None:
@@ -251,9 +251,9 @@ class RollupMachine(RuleBasedStateMachine):
         self.log.append(events[0])
 
         def ticks() -> None:
-            for _ in range(3):
+            for turn in range(3):
                 with self.worker.breaking("tick", breaking):
-                    tick(self.worker.connection, now=NOW, max_partials=max_partials)
+                    tick(self.worker.connection, now=NOW, max_partials=max_partials, minutes_only=turn < 2)
 
         def recomputation() -> None:
             for _ in range(2):

@@ -104,8 +104,9 @@ def test_corrections_are_counted_when_closed_windows_change_and_not_when_open_on
     assert correction_counts(connection)["acme"] > counted["acme"]
     counted = correction_counts(connection)
     connection.execute(
-        "insert into suspect_windows (tenant, series_id, metric, window_name, window_rank, period_from, period_to, asset,"
-        " check_name, advice, since) values ('acme', 1, 'latency_ms', '1h', 4, %s, %s, 'rollup_1h', 'x', 'x', now())",
+        "insert into suspect_windows (tenant, series_id, metric, window_name, window_rank, period_from, period_to,"
+        " asset, check_name, advice, since)"
+        " values ('acme', 1, 'latency_ms', '1h', 4, %s, %s, 'rollup_1h', 'x', 'x', now())",
         [NOW - timedelta(hours=1), NOW],
     )
     assert correction_counts(connection)["acme"] == counted["acme"] + 1

@@ -1,5 +1,6 @@
 """Loopback ports: the wanted one when it is free, the next free one otherwise."""
 
+import random
 import socket
 
 from lah_platform.errors import ConfigurationError
@@ -7,6 +8,8 @@ from lah_platform.errors import ConfigurationError
 __all__ = ["free_port", "is_free", "unused_port"]
 
 _TRIES = 200
+_UNUSED = (20_000, 32_768)  # Linux gives outgoing connections ports from 32768 on, others from 49152 on
+_DRAWN = random.SystemRandom()  # no seed has two processes draw the same
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
@@ -30,7 +33,11 @@ def free_port(wanted: int, taken: frozenset[int] = frozenset()) -> int:
 
 
 def unused_port() -> int:
-    """Any port that is free now, chosen by the kernel."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that is free now, below those that systems give outgoing connections, which might take it before a server.
+
+    Raises ConfigurationError when 200 drawn at random are taken.
+    """
+    for _ in range(_TRIES):
+        if is_free(port := _DRAWN.randrange(*_UNUSED)):
+            return port
+    raise ConfigurationError("No port is free", "Stop what listens on ports 20000 to 32767")

@@ -1,0 +1,74 @@
+"""Personal fields in the clear, each reading in the audit log before anything is told.
+
+Belongs here: opening stored rows. Does not: who may ask (`api/access.py`; on the command line whoever has the key).
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from lah_platform.privacy.cipher import subject_of
+from lah_platform.privacy.opening import key_refs, opened, possible_subjects
+from lah_platform.stores.audit import record
+from lah_platform.stores.keyring import KeyRing
+from lah_platform.stores.postgres import Connection
+from lah_platform.stores.queries import queries
+from lah_platform.stores.subjects import subjects_by_id
+
+__all__ = ["StoredEvent", "open_events", "reveal_event"]
+
+_Q = queries("privacy")
+
+
+class StoredEvent(NamedTuple):
+    """The columns of an event that hold personal data; `ts` is UTC."""
+
+    ts: datetime
+    event_id: UUID
+    subject_id: UUID | None
+    tags: Mapping[str, Any]
+    payload: Mapping[str, Any]
+
+
+def reveal_event(
+    connection: Connection, ring: KeyRing | None, tenant: str, event_id: UUID, *, actor: str
+) -> list[StoredEvent]:
+    """The events of that id (several under `LAH_DEDUP=exact` after a conflict) in the clear. Raises Unreadable.
+
+    `ring` is None where nothing is encrypted; what was encrypted before stays as it is then.
+    """
+    with connection.transaction():
+        record(connection, actor, "reveal", "event", str(event_id), tenant, {})
+        asked = {"tenant": tenant, "event_id": event_id}
+        events = [StoredEvent(*row) for row in connection.execute(_Q["event_to_reveal"], asked).fetchall()]
+        return events if ring is None else open_events(connection, ring, tenant, events)
+
+
+def open_events(connection: Connection, ring: KeyRing, tenant: str, events: Iterable[StoredEvent]) -> list[StoredEvent]:
+    """Events of one tenant in the clear; the caller has audited it. Raises Unreadable."""
+    stored = list(events)
+    trees = [tree for event in stored for tree in (event.tags, event.payload)]
+    refs = {ref for tree in trees for ref in key_refs(tree)}
+    ids = {subject_id for ref in refs if (subject_id := subject_of(ref)) is not None}
+    ids |= {subject_id for tree in trees for subject_id in possible_subjects(tree)}
+    known = subjects_by_id(connection, ring, tenant, ids)
+    identifiers = {subject_id: subject.identifier for subject_id, subject in known.items()}
+
+    def key_of(ref: str) -> bytes | None:
+        if ref[:1] == "t" and ref[1:].isdigit():
+            return ring.by_id(connection, int(ref[1:]))
+        subject_id = subject_of(ref)
+        return known[subject_id].key if subject_id in known else None
+
+    return [
+        event._replace(
+            tags=opened(
+                event.tags, tenant=tenant, event_id=event.event_id, path="tags", key_of=key_of, identifiers=identifiers
+            ),
+            payload=opened(
+                event.payload, tenant=tenant, event_id=event.event_id, path="", key_of=key_of, identifiers=identifiers
+            ),
+        )
+        for event in stored
+    ]
