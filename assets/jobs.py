@@ -35,7 +35,7 @@ def _job(
 JOBS: list[UnresolvedAssetJobDefinition | dg.JobDefinition] = [
     _job(
         "daily",
-        [*_DAILY_TABLES, "forecasts", "compliance_report"],
+        [*_DAILY_TABLES, "forecasts", "compliance_report", "quality_scores"],
         "Costs, signals and the evidence report of the days, after every check on what they are made from.",
         watched=["events", "ledger", *_WINDOWS],
     ),
@@ -43,6 +43,7 @@ JOBS: list[UnresolvedAssetJobDefinition | dg.JobDefinition] = [
     *[_job(table, [table], f"Recompute {table}, and check it.") for table in _DAILY_TABLES],
     _job("events_archive", ["events_archive"], "Write closed days of events to the archive, and verify them."),
     _job("forecasts", ["forecasts"], "Forecast again from everything up to now."),
+    _job("quality_scores", ["quality_scores"], "Scores of the days, from the latest verdicts that cover them."),
     _job("compliance_report", ["compliance_report"], "The evidence report of the days."),
     _job("audit", ["audit_heads"], "Verify the audit log, sign its head, send heads that have not arrived outside."),
     *[_job(asset_of(period), [asset_of(period)], f"The scheduled reports of a {period}.") for period in PERIODS],
@@ -137,6 +138,7 @@ SCHEDULES = [
         description="The audit log verified and its head signed; all of it just after midnight, else two days.",
         default_status=dg.DefaultScheduleStatus.RUNNING,
     ),
+    _schedule("quality_scores", "quality_scores", "30 1 * * *", "Scores of yesterday.", _yesterday),
     dg.ScheduleDefinition(
         name="maintenance",
         job_name="maintenance",

@@ -9,13 +9,22 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from dagster import AssetExecutionContext, AssetKey, AssetSpec, AutomationCondition, FreshnessPolicy, Output
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetExecutionContext,
+    AssetKey,
+    AssetSpec,
+    AutomationCondition,
+    FreshnessPolicy,
+    Output,
+)
 from dagster_dbt import (
     DagsterDbtTranslator,
     DagsterDbtTranslatorSettings,
@@ -27,15 +36,24 @@ from dagster_dbt import (
 from packaging.version import Version
 from psycopg import sql
 
+from lah_platform.quality.verdicts import Verdict
 from lah_platform.settings import TELEMETRY_OFF, settings
 from lah_platform.stack.endpoints import database_url
-from lah_platform.stores.dbt_project import DBT_ROOT, connection_environment, current_manifest, dbt_executable
+from lah_platform.stores.checks import write_verdicts
+from lah_platform.stores.dbt_project import (
+    DBT_ROOT,
+    SCHEMA_VARIABLE,
+    STAGING,
+    connection_environment,
+    current_manifest,
+    dbt_executable,
+)
+from lah_platform.stores.marts import SCHEMA, serve_marts
 from lah_platform.stores.postgres import connect
 
 __all__ = ["GROUP", "Dbt", "dbt_resource", "due", "marts"]
 
 GROUP = "marts"
-SCHEMA = "marts"
 _BUILD_EVERY = "*/15 * * * *"  # a build takes 5 s of CPU and leaves 100 rows in Dagster's event log
 _LAST_OF_A_DAY = AssetKey("cost_daily")
 _SHOWS_FAILURES = frozenset({"compliance_evidence_daily"})
@@ -92,7 +110,7 @@ class _Translator(DagsterDbtTranslator):
         properties = self.get_resource_props(manifest, unique_id)
         spec = super().get_asset_spec(manifest, unique_id, project).replace_attributes(freshness_policy=_FRESHNESS)
         # without the database: the manifest was built before it was known
-        return spec.merge_attributes(metadata={"dagster/table_name": f"{properties['schema']}.{properties['name']}"})
+        return spec.merge_attributes(metadata={"dagster/table_name": f"{SCHEMA}.{properties['name']}"})
 
 
 @contextmanager
@@ -133,7 +151,8 @@ class Dbt(DbtCliResource):
         target.mkdir(parents=True, exist_ok=True)  # a step that is retried builds in the same run
         saved_parse = current_manifest().with_name("partial_parse.msgpack")
         shutil.copyfile(saved_parse, target / saved_parse.name)
-        with _environment(TELEMETRY_OFF | connection_environment(self.database_url())):
+        variables = connection_environment(self.database_url()) | {SCHEMA_VARIABLE: STAGING}
+        with _environment(TELEMETRY_OFF | variables):
             # of the asset's context dagster-dbt uses a deprecated part; it takes either
             return self.cli(["build"], context=context.op_execution_context, target_path=target)
 
@@ -145,22 +164,68 @@ def _drop_old(folders: Path) -> None:
         shutil.rmtree(path)
 
 
+def _name(event: Output[Any]) -> str:
+    return str(event.metadata["unique_id"].value).rsplit(".", 1)[-1]
+
+
 def _row_count(dbt: Dbt, event: Output[Any]) -> dict[str, int]:
     # dagster-dbt's fetch_row_counts asks for the database that the manifest was built with, not for this one
-    model = str(event.metadata["unique_id"].value).rsplit(".", 1)[-1]
     with connect(dbt.database_url()) as connection:
-        statement = sql.SQL("select count(*) from {}").format(sql.Identifier(SCHEMA, model))
+        statement = sql.SQL("select count(*) from {}").format(sql.Identifier(SCHEMA, _name(event)))
         (rows,) = connection.execute(statement).fetchone() or (0,)
     return {"dagster/row_count": rows}
 
 
 @dbt_assets(manifest=current_manifest(), dagster_dbt_translator=_Translator(_SETTINGS), name="dbt_build", pool=GROUP)
 def marts(context: AssetExecutionContext, dbt: Dbt) -> Iterator[Any]:
-    """Build and test the selected marts; only a build that fails leaves its artifacts and logs behind."""
+    """Build and test the selected marts beside the served ones, and serve them when all tests passed.
+
+    A build that fails leaves the served ones as they were, and its artifacts, logs and rejected tables behind.
+    """
     build = dbt.build(context)
-    for event in build.stream():
-        yield event.with_metadata({**event.metadata, **_row_count(dbt, event)}) if isinstance(event, Output) else event
+    built: list[Output[Any]] = []
+    verdicts: list[Verdict] = []
+    try:
+        for event in build.stream():
+            if isinstance(event, Output):
+                built.append(event)
+                continue
+            if isinstance(event, AssetCheckResult):
+                verdicts.append(_verdict(event))
+            yield event
+    finally:
+        with connect(dbt.database_url()) as connection:
+            write_verdicts(
+                connection,
+                verdicts,
+                checked_at=datetime.now(UTC),
+                period_from=None,
+                period_to=None,
+                run_id=context.run.run_id,
+            )
+    with connect(dbt.database_url()) as connection:
+        serve_marts(connection, [_name(event) for event in built])
+    for event in built:
+        yield event.with_metadata({**event.metadata, **_row_count(dbt, event)})
     shutil.rmtree(build.target_path)
+
+
+def _verdict(event: AssetCheckResult) -> Verdict:
+    """A test of dbt as a verdict: it is about all rows of the mart."""
+    is_error = event.severity == AssetCheckSeverity.ERROR
+    failed = event.metadata.get("dagster_dbt/failed_row_count")
+    return Verdict(
+        asset=event.asset_key.path[-1] if event.asset_key else GROUP,
+        check_name=event.check_name or "",
+        severity="error" if is_error else "warn",
+        is_blocking=is_error,
+        passed=event.passed,
+        checked_rows=None,
+        failed_rows=int(str(failed.value)) if failed and failed.value is not None else None,
+        observed={},
+        advice="The mart is served as it was before: look at the rows that the test names in schema marts_staging, "
+        "correct what it reads or its model in dbt/models, and build it again with `lah backfill marts`",
+    )
 
 
 def dbt_resource(*, url: str | None = None, logs: Path | None = None) -> Dbt:

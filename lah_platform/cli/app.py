@@ -4,9 +4,10 @@ import sys
 
 import typer
 
-from lah_platform.cli import anomalies, configuration, data, operate, stack
+from lah_platform.cli import anomalies, checks, configuration, data, operate, stack
 from lah_platform.cli.audit import audit
 from lah_platform.cli.deliveries import controls, deliveries, schedules
+from lah_platform.cli.encryption import encryption, privacy
 from lah_platform.cli.keys import keys
 from lah_platform.cli.prices import prices
 from lah_platform.cli.readers import readers
@@ -31,6 +32,7 @@ app.command()(stack.land)
 app.command()(stack.doctor)
 app.command()(data.replay)
 app.command()(data.backfill)
+app.add_typer(checks.checks, name="checks")
 app.command()(configuration.access_review)
 app.command()(configuration.system_description)
 app.add_typer(data.dead_letters, name="dead-letters")
@@ -43,6 +45,8 @@ app.add_typer(prices, name="prices")
 app.add_typer(readers, name="readers")
 app.add_typer(retention, name="retention")
 app.add_typer(holds, name="holds")
+app.add_typer(encryption, name="encryption")
+app.add_typer(privacy, name="privacy")
 app.add_typer(audit, name="audit")
 app.add_typer(subjects, name="subject")
 app.add_typer(consents, name="consents")

@@ -13,8 +13,10 @@ from lah_platform.quality.rules import filled
 __all__ = ["DRIFT", "SHAPES"]
 
 _PLACES = 20_000  # so many events are looked at: 10,000 series and hours
+# In halves, because PostgreSQL then expects few groups and finds them in parallel (see `rollups`)
 
-SHAPES = """
+SHAPES = filled(
+    """
     select day, tenant, source_module, event_type, subtype, field, json_type, max(events) as events,
            count(*) as present
     from (
@@ -26,9 +28,13 @@ SHAPES = """
                    case when f.value #>> '{}' like 'enc:v1:%' then 'encrypted'
                         else jsonb_typeof(f.value) end as json_type
             from (
-                select series_id, min(ts) as first_ts, max(ts) as last_ts from events
-                where ts >= {period_from} and ts < {period_to}
-                group by series_id, date_trunc('hour', ts) limit {places}
+                select series_id, min(ts) as first_ts, max(ts) as last_ts from (
+                    select series_id, ts, date_trunc('hour', ts) as hour from events
+                    where ts >= {period_from} and ts < {period_to} and ts < {middle}
+                    union all
+                    select series_id, ts, date_trunc('hour', ts) from events
+                    where ts >= {period_from} and ts < {period_to} and ts >= {middle}
+                ) halves group by series_id, hour limit {places}
             ) hours
             cross join lateral (
                 select distinct on (t.at) e.ts, e.tenant, e.source_module, e.event_type, e.subtype, e.payload
@@ -42,7 +48,10 @@ SHAPES = """
     ) told
     where json_type <> 'null'
     group by day, tenant, source_module, event_type, subtype, field, json_type
-""".replace("{places}", str(_PLACES // 2))
+    """,
+    places=str(_PLACES // 2),
+    middle="(select {period_from} + ({period_to} - {period_from}) / 2)",
+)
 """The fields of the period's payloads by day, tenant, producer and kind, with how many events of the kind were looked
 at; {period_from} and {period_to} are its ends."""
 

@@ -32,7 +32,7 @@ BACKFILL_TABLES: Final[Mapping[str, str]] = MappingProxyType(
     dict.fromkeys([window.table for window in WINDOWS], "rollups")
     | {"rollups": "rollups", "cost_daily": "cost_daily", "anomalies": "anomalies", "correlations": "correlations"}
     | {"forecasts": "forecasts", "compliance_report": "compliance_report", "daily": "daily", "marts": "marts"}
-    | {"events_archive": "events_archive", "incidents": "incidents"}
+    | {"events_archive": "events_archive", "incidents": "incidents", "quality_scores": "quality_scores"}
 )
 # What is computed from the events in PostgreSQL itself, and the days before the first one that it reads too
 _READS_EVENTS: Final[Mapping[str, int]] = MappingProxyType(

@@ -36,11 +36,14 @@ def write_verdicts(
     verdicts: Iterable[Verdict],
     *,
     checked_at: datetime,
-    period_from: datetime,
-    period_to: datetime,
+    period_from: datetime | None,
+    period_to: datetime | None,
     run_id: str | None,
 ) -> int:
-    """Add the verdicts in one transaction; returns how many. Earlier ones stay. Scores of whole days covered follow."""
+    """Add the verdicts in one transaction; returns how many. Earlier ones stay. Scores of whole days covered follow.
+
+    A verdict without a period is about everything there is, and about no day.
+    """
     written = 0
     with connection.transaction(), connection.cursor() as cursor:
         for verdict in verdicts:
@@ -77,9 +80,10 @@ def write_verdicts(
             if verdict.severity == "error":
                 note_check(connection, verdict.asset, verdict.check_name)
             written += 1
-        start = period_from.astimezone(UTC)
-        first = start.date() if start == _midnight(start.date()) else start.date() + _DAY
-        refresh_scores(connection, first, period_to.astimezone(UTC).date(), computed_at=checked_at)
+        if period_from and period_to:
+            start = period_from.astimezone(UTC)
+            first = start.date() if start == _midnight(start.date()) else start.date() + _DAY
+            refresh_scores(connection, first, period_to.astimezone(UTC).date(), computed_at=checked_at)
     return written
 
 

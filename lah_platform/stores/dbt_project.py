@@ -25,6 +25,8 @@ from lah_platform.settings import PROJECT_ROOT, TELEMETRY_OFF
 
 __all__ = [
     "DBT_ROOT",
+    "SCHEMA_VARIABLE",
+    "STAGING",
     "build_manifest",
     "connection_environment",
     "current_manifest",
@@ -35,6 +37,9 @@ __all__ = [
 ]
 
 DBT_ROOT = PROJECT_ROOT / "dbt"
+SCHEMA_VARIABLE = "LAH_MARTS_SCHEMA"
+STAGING = "marts_staging"
+"""Where the hub's builds make and test marts before they are served; dbt by hand makes them in `marts` itself."""
 _SOURCES = ("dbt_project.yml", "profiles.yml", "models/**/*", "tests/**/*", "macros/**/*")
 _VARIABLES = {
     "LAH_PG_HOST": "host",
@@ -66,14 +71,19 @@ def dbt_executable() -> Path:
 
 
 def run_dbt(
-    *arguments: str, target: Path, url: str | None = None, project: Path = DBT_ROOT
+    *arguments: str, target: Path, url: str | None = None, project: Path = DBT_ROOT, schema: str = "marts"
 ) -> subprocess.CompletedProcess[str]:
     """Run one dbt command in a process of its own and wait; artifacts and logs go to the folder `target`.
 
-    `url` is the database; a command that reads none, like `parse`, goes without. Never raises for a failing command:
-    look at `returncode`, 0 means that all of it succeeded.
+    `url` is the database; a command that reads none, like `parse`, goes without. `schema` is where tables are made.
+    Never raises for a failing command: look at `returncode`, 0 means that all of it succeeded.
     """
-    environment = os.environ | TELEMETRY_OFF | (connection_environment(url) if url is not None else {})
+    environment = (
+        os.environ
+        | TELEMETRY_OFF
+        | {SCHEMA_VARIABLE: schema}
+        | (connection_environment(url) if url is not None else {})
+    )
     folders = {"project-dir": project, "profiles-dir": project, "target-path": target, "log-path": target}
     return subprocess.run(
         [str(dbt_executable()), *arguments, *(f"--{name}={path.resolve()}" for name, path in folders.items())],
@@ -135,7 +145,9 @@ def build_manifest(project: Path = DBT_ROOT, *, url: str | None = None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     fingerprint = _fingerprint(project)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        parsed = run_dbt("--quiet", "parse", "--no-partial-parse", target=Path(scratch), url=url, project=project)
+        parsed = run_dbt(
+            "--quiet", "parse", "--no-partial-parse", target=Path(scratch), url=url, project=project, schema=STAGING
+        )
         if parsed.returncode != 0:
             raise ConfigurationError(
                 f"dbt cannot parse its project: {(parsed.stdout + parsed.stderr).strip()}", "Correct the file it names"

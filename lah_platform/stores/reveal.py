@@ -24,6 +24,7 @@ _Q = queries("privacy")
 class StoredEvent(NamedTuple):
     """The columns of an event that hold personal data; `ts` is UTC."""
 
+    tenant: str
     ts: datetime
     event_id: UUID
     subject_id: UUID | None
@@ -34,7 +35,7 @@ class StoredEvent(NamedTuple):
 def reveal_event(
     connection: Connection, ring: KeyRing | None, tenant: str, event_id: UUID, *, actor: str
 ) -> list[StoredEvent]:
-    """The events of that id (several under `LAH_DEDUP=exact` after a conflict) in the clear. Raises Unreadable.
+    """The events of that id in the clear, of a tenant or with "*" of any; mostly one. Raises Unreadable.
 
     `ring` is None where nothing is encrypted; what was encrypted before stays as it is then.
     """
@@ -42,7 +43,9 @@ def reveal_event(
         record(connection, actor, "reveal", "event", str(event_id), tenant, {})
         asked = {"tenant": tenant, "event_id": event_id}
         events = [StoredEvent(*row) for row in connection.execute(_Q["event_to_reveal"], asked).fetchall()]
-        return events if ring is None else open_events(connection, ring, tenant, events)
+        if ring is None:
+            return events
+        return [open_events(connection, ring, event.tenant, [event])[0] for event in events]
 
 
 def open_events(connection: Connection, ring: KeyRing, tenant: str, events: Iterable[StoredEvent]) -> list[StoredEvent]:

@@ -153,3 +153,33 @@ def test_the_reconciliations_fail_when_a_mart_lost_a_picodollar_a_row_or_a_recor
     for name in _LOSS:
         assert f"Failure in test {name}" in tested.stdout
     assert tested.stdout.count("Failure in test") == len(_LOSS)
+
+
+def test_marts_that_fail_a_test_are_not_served_and_the_last_good_ones_are(
+    built: Built, location: ModuleType, tmp_path: Path
+) -> None:
+    from assets.marts import dbt_resource
+
+    def served() -> list[list[tuple[Any, ...]]]:
+        with connect(built.url) as connection:
+            marts = ("cost_by_team_day", "model_service_levels", "compliance_evidence_daily")
+            return [
+                connection.execute(f"select * from marts.{m} m order by m::text".encode()).fetchall() for m in marts
+            ]
+
+    before = served()
+    assert all(before)
+    defs = location.build_defs(resource_overrides={"dbt": dbt_resource(url=built.url, logs=tmp_path)})
+    with connect(built.url) as connection:
+        connection.execute("update lah.cost_daily set requests = -1000000")
+        with dg.DagsterInstance.ephemeral() as instance:
+            result = defs.resolve_job_def("marts").execute_in_process(instance=instance, raise_on_error=False)
+        told = connection.execute(
+            "select asset, severity, blocking, advice <> '' from lah.checks where not passed"
+            " and asset = 'cost_by_team_day' and check_name = 'cost_by_team_day_requests_are_not_negative'"
+        ).fetchall()
+        rejected = connection.execute("select min(requests) < 0 from marts_staging.cost_by_team_day").fetchone()
+    assert not result.success
+    assert not result.get_asset_materialization_events()
+    assert served() == before
+    assert (told, rejected) == ([("cost_by_team_day", "error", True, True)], (True,))

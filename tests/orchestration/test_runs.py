@@ -58,7 +58,9 @@ def test_healthy_tables_are_computed_checked_and_reported_in_one_run(
     result = _run(hub, instance, day)
     assert result.success
     made = {event.asset_key.to_user_string() for event in result.get_asset_materialization_events() if event.asset_key}
-    assert made == {"cost_daily", "anomalies", "correlations", "incidents", "forecasts", "compliance_report"}
+    assert made == {"cost_daily", "anomalies", "correlations", "incidents", "forecasts", "compliance_report"} | {
+        "quality_scores"
+    }
     for event in result.get_asset_materialization_events():
         metadata = event.materialization.metadata
         assert {"dagster/row_count", "watermark", "seconds"} <= metadata.keys(), event.asset_key
