@@ -3,13 +3,14 @@
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import Depends, FastAPI, Path
+from fastapi import Depends, FastAPI, Path, Query
 
 from api.access import Caller
 from api.bodies import Body, read_json
 from api.examples import CONTENT_POLICY, EVENT_ID
 from api.models_privacy import ClearEvents, ContentPolicies, ContentPolicy, ContentPolicyRequest
 from api.openapi import json_body
+from api.parameters import Text
 from api.problems import Problem
 from api.retention import tenant_asked
 from api.services import Services, services_of
@@ -45,13 +46,14 @@ def read_personal(
     caller: Caller,
     services: _Services,
     event_id: Annotated[UUID, Path(description="The event's id.", examples=[EVENT_ID])],
+    purpose: Annotated[Text, Query(description="Why, for the audit log.", max_length=256)] = "not said",
 ) -> dict[str, Any]:
     """One event's tags and payload as they were sent, persons named; each reading is in the audit log.
 
     Fields of an erased person read `(erased)`.
     """
     with services.pool.connection() as connection:
-        found = reveal_event(connection, services.keys, caller.tenant, event_id, actor=caller.actor)
+        found = reveal_event(connection, services.keys, caller.tenant, event_id, actor=caller.actor, purpose=purpose)
     if not found:
         raise Problem("not-found", f"There is no event {event_id}", field="event_id", advice="Is its day archived?")
     return {"items": [event._asdict() for event in found]}

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from lah_platform.privacy.cipher import subject_of
 from lah_platform.privacy.opening import key_refs, opened, possible_subjects
-from lah_platform.stores.audit import record
+from lah_platform.stores.audit import record_reading
 from lah_platform.stores.keyring import KeyRing
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
@@ -33,16 +33,17 @@ class StoredEvent(NamedTuple):
 
 
 def reveal_event(
-    connection: Connection, ring: KeyRing | None, tenant: str, event_id: UUID, *, actor: str
+    connection: Connection, ring: KeyRing | None, tenant: str, event_id: UUID, *, actor: str, purpose: str = "not said"
 ) -> list[StoredEvent]:
     """The events of that id in the clear, of a tenant or with "*" of any; mostly one. Raises Unreadable.
 
     `ring` is None where nothing is encrypted; what was encrypted before stays as it is then.
     """
     with connection.transaction():
-        record(connection, actor, "reveal", "event", str(event_id), tenant, {})
         asked = {"tenant": tenant, "event_id": event_id}
         events = [StoredEvent(*row) for row in connection.execute(_Q["event_to_reveal"], asked).fetchall()]
+        what = f"event {event_id}"
+        record_reading(connection, actor, tenant=tenant, what=what, purpose=purpose, rows=len(events))
         if ring is None:
             return events
         return [open_events(connection, ring, event.tenant, [event])[0] for event in events]
