@@ -10,7 +10,7 @@ from uuid import UUID
 
 from lah_platform.privacy.cipher import subject_of
 from lah_platform.privacy.opening import key_refs, opened, possible_subjects
-from lah_platform.stores.audit import record
+from lah_platform.stores.audit import record_reading
 from lah_platform.stores.consents import consented
 from lah_platform.stores.keyring import KeyRing
 from lah_platform.stores.postgres import Connection
@@ -57,9 +57,9 @@ def reveal_event(
             events = [
                 open_events(connection, ring, event.tenant, [event], purpose=purpose, now=moment)[0] for event in events
             ]
-        details = {} if purpose is None else {"purpose": purpose}
+        what, why = f"event {event_id}", purpose or "not said"
         # last: until the transaction ends nobody else can record
-        record(connection, actor, "reveal", "event", str(event_id), tenant, details)
+        record_reading(connection, actor, tenant=tenant, what=what, purpose=why, rows=len(events))
     return events
 
 
