@@ -50,16 +50,17 @@ def reveal_event(
     `ring` is None where nothing is encrypted; what was encrypted before stays as it is then.
     """
     with connection.transaction():
-        details = {} if purpose is None else {"purpose": purpose}
-        record(connection, actor, "reveal", "event", str(event_id), tenant, details)
         asked = {"tenant": tenant, "event_id": event_id}
         events = [StoredEvent(*row) for row in connection.execute(_Q["event_to_reveal"], asked).fetchall()]
-        if ring is None:
-            return events
-        moment = now or datetime.now(UTC)
-        return [
-            open_events(connection, ring, event.tenant, [event], purpose=purpose, now=moment)[0] for event in events
-        ]
+        if ring is not None:
+            moment = now or datetime.now(UTC)
+            events = [
+                open_events(connection, ring, event.tenant, [event], purpose=purpose, now=moment)[0] for event in events
+            ]
+        details = {} if purpose is None else {"purpose": purpose}
+        # last: until the transaction ends nobody else can record
+        record(connection, actor, "reveal", "event", str(event_id), tenant, details)
+    return events
 
 
 def open_events(
