@@ -37,7 +37,9 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         "schema": Kind("a migration applied", ("schema",)),
         "erasure": Kind("a person's data erased", actions=("erase",)),
         "personal_data": Kind("personal data read", ("personal_data",), ("reveal",)),
-        "rights": Kind("a person's consent or export", ("subject", "consent")),
+        "rights": Kind(
+            "a person's consent or export; what becomes of prompts", ("subject", "consent", "content_policy")
+        ),
         "retention": Kind(
             "old data dropped; for how long it is kept changed; a legal hold",
             ("retention_setting", "retention_rule", "retention_run", "legal_hold"),
