@@ -17,9 +17,11 @@ from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
 from lah_platform.stores.subjects import subjects_by_id
 
-__all__ = ["StoredEvent", "open_events", "reveal_event"]
+__all__ = ["NO_PURPOSE", "StoredEvent", "open_events", "reveal_event"]
 
 _Q = queries("privacy")
+NO_PURPOSE = "not by consent"
+"""What the audit log has for a reading that names no purpose."""
 
 
 class StoredEvent(NamedTuple):
@@ -41,13 +43,15 @@ def reveal_event(
     *,
     actor: str,
     purpose: str | None = None,
+    reason: str | None = None,
     now: datetime | None = None,
 ) -> list[StoredEvent]:
     """The events of that id in the clear, of a tenant or with "*" of any; mostly one. Raises Unreadable.
 
     For a `purpose` only what is of subjects whose consent to it stands at `now` (UTC): others' texts read
     `(no consent)` and their subject_ids stay. Without one the reading rests on something else than consent.
-    `ring` is None where nothing is encrypted; what was encrypted before stays as it is then.
+    `reason` is what the audit log says then. `ring` is None where nothing is encrypted; what was encrypted before
+    stays as it is then.
     """
     with connection.transaction():
         asked = {"tenant": tenant, "event_id": event_id}
@@ -57,8 +61,8 @@ def reveal_event(
             events = [
                 open_events(connection, ring, event.tenant, [event], purpose=purpose, now=moment)[0] for event in events
             ]
-        what, why = f"event {event_id}", purpose or "not said"
         # last: until the transaction ends nobody else can record
+        what, why = f"event {event_id}", purpose or reason or NO_PURPOSE
         record_reading(connection, actor, tenant=tenant, what=what, purpose=why, rows=len(events))
     return events
 

@@ -117,5 +117,6 @@ where dead_letter_id in (
     select dead_letter_id from dead_letters
     where dead_lettered_at < %(before)s and bytes_expired_at is null
       and (raw is not null or record_key is not null or headers <> '[]')
+      and not lah_is_held('dead_letters', tenant, '', dead_lettered_at, null)
     limit 10000
 )

@@ -38,7 +38,7 @@ def _export(world: World, identifier: str, folder: Path) -> dict[str, bytes]:
 
 
 @given(data=st.data())
-@settings(max_examples=3, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # shrinking: minutes
+@settings(max_examples=2, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # shrinking: minutes
 def test_one_of_several_is_erased_everywhere_and_the_others_stay_to_the_byte(
     server: object, template: str, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lah_platform.compliance.signing import Signer
 from lah_platform.privacy.retention import EVERYONE, Rule
+from lah_platform.stores.dead_letters import expire_bytes
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.retention_receipts import check_run
 from lah_platform.stores.retention_rules import due_now, holds, place_hold, release_hold, rules, set_rule
@@ -144,7 +145,7 @@ def test_files_of_the_archive_are_held_to_the_same_rules(hub: Hub, class_: str) 
 
 
 @given(data=st.data())
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_nothing_under_a_hold_goes_and_everything_else_that_is_due_does(hub: Hub, data: st.DataObject) -> None:
     hub.connection.execute("truncate legal_holds, retention_rules, retention_runs, retention_drops")
     hub.connection.execute("delete from events")
@@ -261,3 +262,15 @@ def test_rules_and_holds_are_replaced_listed_and_audited(hub: Hub) -> None:
         "select action, details ->> 'keep_days_before' from audit_log where object_type <> 'schema' order by position"
     )
     assert steps == [("set", None), ("set", "30"), ("place", None), ("release", None)]
+
+
+def test_bytes_of_dead_letters_under_a_hold_outlive_their_days(hub: Hub) -> None:
+    for tenant in ("acme", "globex"):
+        hub.connection.execute(
+            "insert into dead_letters (tenant, topic, topic_id, partition, record_offset, dead_lettered_at, code,"
+            " field, reason, raw) values (%s, %s, 'one', 0, 0, %s, 'too_old', '$', 'x', 'bytes')",
+            [tenant, tenant, NOW - 9 * DAY],
+        )
+    place_hold(hub.connection, "acme", "case", actor="test", subject_id=_SUBJECT)
+    assert expire_bytes(hub.connection, NOW - DAY) == 1
+    assert hub.rows("select tenant from dead_letters where raw is not null") == [("acme",)]

@@ -17,7 +17,7 @@ from lah_platform.stack.landing_process import decode_now
 from lah_platform.stores.consents import consented, consents_of, record_consent, withdraw
 from lah_platform.stores.landing import PostgresLanding
 from lah_platform.stores.postgres import Connection
-from lah_platform.stores.reveal import reveal_event
+from lah_platform.stores.reveal import NO_PURPOSE, reveal_event
 from lah_platform.stores.rollups import tick
 from lah_platform.stores.subject_backup import backup_subjects, restore_subjects
 from lah_platform.stores.subject_export import export_subject
@@ -168,8 +168,10 @@ def test_for_a_purpose_only_who_agreed_is_readable_and_the_purpose_is_audited(
     assert read(_BEN, None) == (_BEN, f"secret 2 of {_BEN}")
     withdraw(world.connection, "acme", world.subject(_ANN).subject_id, None, now=now, source="rest", actor="test")
     assert read(_ANN, "support")[1] == "(no consent)"
-    told = world.hub.rows("select details ->> 'purpose' from audit_log where action = 'reveal' order by position")
-    assert told == [("support",), ("support",), (None,), ("support",)]
+    told = world.hub.rows(
+        "select details ->> 'purpose' from audit_log where object_type = 'personal_data' order by position"
+    )
+    assert told == [("support",), ("support",), (NO_PURPOSE,), ("support",)]
 
 
 def test_a_backup_expires_honours_later_erasures_and_is_named_by_their_receipts(
