@@ -53,6 +53,8 @@ Permission = Literal[
     "retention:manage",
     "retention:prove",
     "subjects:manage",
+    "privacy:manage",
+    "personal:read",
     "access:review",
     "system:describe",
     "audit:read",
@@ -73,7 +75,9 @@ _EVIDENCE: frozenset[Permission] = frozenset(
         "system:describe",
     }
 )
-_RIGHTS: frozenset[Permission] = frozenset({"retention:manage", "retention:prove", "subjects:manage"})
+_RIGHTS: frozenset[Permission] = frozenset(
+    {"retention:manage", "retention:prove", "subjects:manage", "privacy:manage", "personal:read"}
+)
 ROLES: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
     {
         "viewer": _AGGREGATES,
@@ -90,6 +94,9 @@ ROUTES: Final[Mapping[tuple[str, str], Permission | Literal["public"]]] = Mappin
         ("POST", "/api/v1/events/batch"): "events:write",
         ("GET", "/api/v1/events"): "events:read",
         ("GET", "/api/v1/events/{event_id}"): "events:read",
+        ("GET", "/api/v1/events/{event_id}/personal"): "personal:read",
+        ("GET", "/api/v1/privacy/content-policies"): "privacy:manage",
+        ("POST", "/api/v1/privacy/content-policies"): "privacy:manage",
         ("GET", "/api/v1/metrics"): "metrics:read",
         ("GET", "/api/v1/lineage"): "metrics:read",
         ("GET", "/api/v1/watermarks"): "metrics:read",

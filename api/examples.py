@@ -11,6 +11,7 @@ __all__ = [
     "BATCH",
     "CONSENT",
     "EVENTS",
+    "CONTENT_POLICY",
     "EVENT_ID",
     "HOLD",
     "HOLD_ID",
@@ -66,6 +67,7 @@ MAINTENANCE: Final[dict[str, Any]] = {
         "reason": "new cluster",
     }
 }
+CONTENT_POLICY: Final[dict[str, Any]] = {"not to be stored": {"policy": "drop", "tenant": "acme"}}
 RULE: Final[dict[str, Any]] = {
     "prompts for ninety days": {"class": "personal", "event_type": "telemetry", "keep_days": 90}
 }

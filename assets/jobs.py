@@ -129,7 +129,6 @@ def _archive(context: dg.ScheduleEvaluationContext, hub: Hub) -> list[dg.RunRequ
 SCHEDULES = [
     _archive,
     _schedule("daily", "daily", "30 0 * * *", "Costs, signals, forecasts and checks of yesterday.", _yesterday),
-    _schedule("quality_scores", "quality_scores", "30 1 * * *", "Scores of yesterday.", _yesterday),
     *[_report_schedule(name, each) for name, each in load_plan(settings()).schedules.items()],
     dg.ScheduleDefinition(
         name="audit",
@@ -139,6 +138,7 @@ SCHEDULES = [
         description="The audit log verified and its head signed; all of it just after midnight, else two days.",
         default_status=dg.DefaultScheduleStatus.RUNNING,
     ),
+    _schedule("quality_scores", "quality_scores", "30 1 * * *", "Scores of yesterday.", _yesterday),
     dg.ScheduleDefinition(
         name="maintenance",
         job_name="maintenance",

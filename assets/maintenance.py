@@ -11,6 +11,7 @@ from assets.old_runs import prune_runs
 from assets.resources import Hub
 from lah_platform.settings import EVENT_LOG_DAYS, settings
 from lah_platform.stores.cold_events import cold_rows
+from lah_platform.stores.dead_letters import expire_bytes
 from lah_platform.stores.retention import (
     drop_archived_days,
     make_partitions_ahead,
@@ -52,6 +53,7 @@ def housekeeping(context: dg.OpExecutionContext, hub: Hub) -> None:
             archive_dir=hub.archive,
             recompute=again,
         )
+        letters = expire_bytes(connection, now - timedelta(days=settings().dead_letter_days))
         if hub.archive is not None and hub.hot_days is not None:
             kept = drop_archived_days(connection, hub.archive, now.date() - timedelta(days=hub.hot_days))
         compressed = set_compression(connection, timedelta(days=settings().compress_after_days))
@@ -69,6 +71,7 @@ def housekeeping(context: dg.OpExecutionContext, hub: Hub) -> None:
             "rows_under_legal_hold": sum(drop.rows_held for drop in retention.drops),
             "retention_receipt": "none" if retention.document is None else retention.document["receipt"]["run_id"],
             "retention_not_done": len(retention.not_done),
+            "dead_letters_expired": letters,
             "days_not_yet_dropped": len(kept),
             "compression": "set" if compressed else "not offered by this server",
             "event_log_rows_pruned": pruned,

@@ -7,6 +7,7 @@ import typer
 from lah_platform.cli import anomalies, checks, configuration, data, operate, stack
 from lah_platform.cli.audit import audit
 from lah_platform.cli.deliveries import controls, deliveries, schedules
+from lah_platform.cli.encryption import encryption, privacy
 from lah_platform.cli.keys import keys
 from lah_platform.cli.prices import prices
 from lah_platform.cli.readers import readers
@@ -44,6 +45,8 @@ app.add_typer(prices, name="prices")
 app.add_typer(readers, name="readers")
 app.add_typer(retention, name="retention")
 app.add_typer(holds, name="holds")
+app.add_typer(encryption, name="encryption")
+app.add_typer(privacy, name="privacy")
 app.add_typer(audit, name="audit")
 app.add_typer(subjects, name="subject")
 app.add_typer(consents, name="consents")

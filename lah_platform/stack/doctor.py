@@ -6,12 +6,13 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from lah_platform.errors import LahError
 from lah_platform.settings import Settings
+from lah_platform.stack.encryption import encryption_finding
 from lah_platform.stack.endpoints import database_url, kafka_bootstrap, read_state
+from lah_platform.stack.finding import Finding
 from lah_platform.stores.embedded.ports import is_free
 from lah_platform.stores.kafka import topic_id
 from lah_platform.stores.migrations import OLDEST_SERVER_VERSION, has_timescaledb, schema_snapshot, status
@@ -26,22 +27,13 @@ _MOST_LAG = timedelta(minutes=2)
 _MOST_PENDING = 200_000
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at."""
-
-    subject: str
-    is_healthy: bool
-    observed: str
-    advice: str = ""
-
-
 def examine(settings: Settings) -> list[Finding]:
     """Look at everything; a part that does not answer is a finding, never an exception."""
     findings = [_python(), _disk(settings)]
     try:
         with connect(database_url(settings)) as connection:
             findings += [look(connection) for look in _DATABASE]
+            findings.append(encryption_finding(connection, settings))
     except LahError as error:
         findings.append(Finding("PostgreSQL", False, error.message, error.advice))
     if settings.has_broker:

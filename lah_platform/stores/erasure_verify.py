@@ -23,7 +23,7 @@ __all__ = ["Finding", "verify"]
 
 _Q = queries("rights")
 _ROWS = 200  # of PostgreSQL, and as many of each file of the archive
-_TRIES = 200_000  # of other subjects' keys, a second's work
+_TRIES = 50_000  # of other subjects' keys, a second's work
 
 
 @dataclass(frozen=True)

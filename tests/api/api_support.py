@@ -30,6 +30,7 @@ from lah_platform.rollups.histogram import key
 from lah_platform.rollups.windows import WINDOWS
 from lah_platform.settings import Settings
 from lah_platform.stores.audit_heads import sign_new_head
+from lah_platform.stores.content_policies import set_policy
 from lah_platform.stores.doors import DirectDoor
 from lah_platform.stores.keyring import KeyRing
 from lah_platform.stores.keys import EVERY_TENANT, ROLES, create_key
@@ -270,6 +271,7 @@ def add_persons(connection: Connection) -> None:
 
 def _seed_common(connection: Connection) -> None:
     for tenant in TENANTS:
+        set_policy(connection, tenant, "keep", actor="test")
         connection.execute(
             "insert into retention_rules (tenant, class, keep_days, set_by) values (%s, 'events', 300, 'test')",
             [tenant],

@@ -35,6 +35,7 @@ GET /api/v1/correlations: 200
 GET /api/v1/costs: 200
 GET /api/v1/dead-letters: 200
 GET /api/v1/deliveries: 200
+GET /api/v1/events/{event_id}/personal: 200
 GET /api/v1/events/{event_id}: 200
 GET /api/v1/events: 200
 GET /api/v1/forecasts/models: 200
@@ -45,8 +46,9 @@ GET /api/v1/incidents: 200
 GET /api/v1/keys: 200
 GET /api/v1/lineage: 200
 GET /api/v1/metrics: 200 304
-GET /api/v1/quality-scores: 200
 GET /api/v1/prices: 200 304
+GET /api/v1/privacy/content-policies: 200
+GET /api/v1/quality-scores: 200
 GET /api/v1/reports/requests/{report_request_id}: 200
 GET /api/v1/reports/{report_id}/documents/{format}: 200
 GET /api/v1/reports/{report_id}/verification: 200
@@ -76,6 +78,7 @@ POST /api/v1/events/batch: 200 202
 POST /api/v1/events: 200 202
 POST /api/v1/keys/{key_id}/rotate: 201
 POST /api/v1/keys: 201
+POST /api/v1/privacy/content-policies: 200
 POST /api/v1/reports: 202
 POST /api/v1/retention/holds: 201
 POST /api/v1/retention/rules: 201
@@ -153,7 +156,7 @@ def test_every_example_body_is_as_its_schema_says(document: dict[str, Any]) -> N
         for name, example in content.get("examples", {}).items():
             assert not _errors(content["schema"], example["value"], document), (path, name)
             checked += 1
-    assert checked == 20
+    assert checked == 21
 
 
 def test_every_parameter_and_every_route_is_described(document: dict[str, Any]) -> None:

@@ -77,9 +77,9 @@ def made_up(seed: int, events: int = 150) -> Traffic:
     )
 
 
-def one_event(subtype: str, at: datetime = START, **data: Any) -> bytes:
+def one_event(subtype: str, at: datetime = START, *, number: int = 1, **data: Any) -> bytes:
     """A valid message of acme, of production."""
-    return _wire(random.Random(0), subtype, {}, at=at, tenant="acme", data=data)
+    return _wire(random.Random(0), subtype, {}, at=at, tenant="acme", number=number, data=data)
 
 
 def empty(connection: Connection) -> None:

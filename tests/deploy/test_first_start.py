@@ -16,7 +16,7 @@ from lah_platform.stores.postgres import connect
 from tests.conftest import Server
 from tests.deploy.files import DEPLOY, compose, environment_of
 
-_SECRETS = {"LAH_DB_PASSWORD": "0123456789abcdef", "LAH_SECRET": "fedcba9876543210"}
+_SECRETS = {"LAH_DB_PASSWORD": "0123456789abcdef", "LAH_SECRET": "fedcba9876543210", "LAH_MASTER_KEY": "A" * 43 + "="}
 
 
 @pytest.fixture

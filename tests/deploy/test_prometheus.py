@@ -105,7 +105,7 @@ def test_prometheus_scrapes_the_ports_and_paths_that_are_there() -> None:
     configuration = _yaml("prometheus.yaml")
     assert [(_FOLDER / name).is_file() for name in configuration["rule_files"]] == [True]
     jobs = {job["job_name"]: job for job in configuration["scrape_configs"]}
-    secrets = {"LAH_DB_PASSWORD": "x", "LAH_SECRET": "y"}
+    secrets = {"LAH_DB_PASSWORD": "x", "LAH_SECRET": "y", "LAH_MASTER_KEY": "z"}
     (found,) = jobs["lah-landing"]["dns_sd_configs"]
     (service,) = found["names"]
     assert service in compose()["services"]

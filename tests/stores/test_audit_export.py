@@ -2,6 +2,9 @@
 
 import json
 import random
+import re
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from lah_platform.compliance.audit_export import Exported, Format, instant, micr
 from lah_platform.compliance.audit_heads import SignedHead, sign_head
 from lah_platform.compliance.signing import Signer
 from lah_platform.errors import AuditError
+from lah_platform.settings import PROJECT_ROOT
 from lah_platform.stores.audit_export import export_log, manifest_path, verify_file
 from lah_platform.stores.audit_heads import sign_new_head
 from lah_platform.stores.audit_verify import Findings
@@ -155,3 +159,24 @@ def test_a_manifest_made_by_somebody_else_is_told(log: Connection, tmp_path: Pat
 def test_instants_keep_their_microseconds_whenever_they_are() -> None:
     for at_us in (0, 1, -1, 1_772_582_400_000_001, 253_402_300_799_999_999):
         assert microseconds(instant(at_us)) == at_us
+
+
+def test_the_page_recomputes_an_export_by_hand_and_stops_at_what_was_changed(log: Connection, tmp_path: Path) -> None:
+    page = (PROJECT_ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    path = tmp_path / "log.jsonl"
+    made = _export(log, path, tenant="acme", start=_DAY + timedelta(hours=2))
+    assert made.end is not None
+
+    def by_hand() -> str:
+        ran = subprocess.run(
+            [sys.executable, "-", str(path)], input=script, capture_output=True, text=True, check=False
+        )
+        return (ran.stdout + ran.stderr).strip()
+
+    assert by_hand() == f"whole up to ({made.end.position + 1}, '{made.end.row_hash.hex()}')"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:3] + lines[4:]))
+    assert by_hand() == "position 7: it does not follow on the row before"
+    path.write_text("".join([*lines[:4], lines[4].replace("figures", "Figures"), *lines[5:]]))
+    assert by_hand() == "position 7: its hash is not that of its columns"
