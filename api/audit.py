@@ -27,6 +27,7 @@ _Kind = Literal[
     "personal_data",
     "rights",
     "retention",
+    "policy",
     "archive",
     "backfill",
     "report",

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextvars import Context
 from typing import Final
 
 from psycopg import OperationalError
@@ -45,7 +46,9 @@ class Corrections:
 
     def _started(self) -> asyncio.Task[None]:
         if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._ask())
+            self._asking = asyncio.create_task(
+                self._ask(), context=Context()
+            )  # nobody's request: no limit of one ends it
         return self._asking
 
     async def _ask(self) -> None:

@@ -11,7 +11,7 @@ from api.models import Page
 from api.models_operations import Check, DeadLetter
 from api.parameters import CheckFilter, DeadLetterFilter
 from api.services import Services, services_of
-from lah_platform.stores.audit import record
+from lah_platform.stores.audit import record_reading
 from lah_platform.stores.dead_letters import opened
 from lah_platform.stores.serving import Row
 
@@ -40,8 +40,15 @@ def list_dead_letters(
     if services.keys is not None and any(letter["raw"] is not None for letter in letters):
         with services.pool.connection() as connection:
             letters = [letter | opened(connection, letter, services.keys) for letter in letters]
-            read = {"dead_letters": [letter["dead_letter_id"] for letter in letters]}
-            record(connection, caller.actor, "reveal", "dead_letters", "page", caller.tenant, read)
+            record_reading(
+                connection,
+                caller.actor,
+                tenant=caller.tenant,
+                what="dead letters",
+                purpose="a page over REST",
+                rows=len(letters),
+                details={"dead_letter_ids": [letter["dead_letter_id"] for letter in letters]},
+            )
     return {"items": list(map(_dead_letter, letters)), "next_cursor": page.next_cursor}
 
 

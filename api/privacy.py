@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import Depends, FastAPI, Path
+from fastapi import Depends, FastAPI, Path, Query
 
 from api.access import Caller
 from api.bodies import Body, read_json
@@ -45,13 +45,23 @@ def read_personal(
     caller: Caller,
     services: _Services,
     event_id: Annotated[UUID, Path(description="The event's id.", examples=[EVENT_ID])],
+    purpose: Annotated[
+        str | None,
+        Query(
+            min_length=1,
+            max_length=200,
+            pattern=r"^[^\u0000]*$",
+            description="What for: persons who have not agreed to it stay closed. Left out: not by consent.",
+        ),
+    ] = None,
 ) -> dict[str, Any]:
     """One event's tags and payload as they were sent, persons named; each reading is in the audit log.
 
-    Fields of an erased person read `(erased)`.
+    Fields of an erased person read `(erased)`, for a purpose those of a person without consent `(no consent)`.
     """
     with services.pool.connection() as connection:
-        found = reveal_event(connection, services.keys, caller.tenant, event_id, actor=caller.actor)
+        found = reveal_event(connection, services.keys, caller.tenant, event_id, actor=caller.actor,
+                             purpose=purpose, now=services.clock())  # fmt: skip
     if not found:
         raise Problem("not-found", f"There is no event {event_id}", field="event_id", advice="Is its day archived?")
     return {"items": [event._asdict() for event in found]}

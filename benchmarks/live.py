@@ -121,7 +121,7 @@ def _measure(hub: Hub, rate: float, seconds: float, seed: int) -> tuple[float, d
     idle = _opened(hub, keys[0])
     watcher = Watcher(hub, VISIBLE.format(view="metrics_1m"), [datetime.now(UTC)])
     ended, counted, total = threading.Event(), [0], round(rate * seconds)
-    drain = threading.Thread(target=_read_on, args=(others, ended, counted))
+    drain = threading.Thread(target=_read_on, args=(others, ended, counted), daemon=True)
     with paced_producer(hub, rate, seconds, seed) as (producer, saved):
         before, began = cpu_seconds_by_part(hub, {}), time.monotonic()
         for each in (reader, watcher, drain):

@@ -34,7 +34,7 @@ _SIGNER = Signer("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
 _FILL = """
 insert into audit_log (actor, action, object_type, object_id, tenant, details)
 select 'key:0123456789ab', 'read', 'personal_data', 'subject ' || gen_random_uuid(), 'acme',
-       jsonb_build_object('purpose', 'access request ' || n, 'rows', n % 50)
+       jsonb_build_object('purpose', 'access request ' || n, 'rows', n %% 50)
 from generate_series(1, %s) n
 """
 
@@ -160,9 +160,11 @@ def main() -> None:
     events, turns, rows = (200_000, 1, 20_000) if chosen.quick else (chosen.events, chosen.turns, chosen.rows)
     ends_at = time.monotonic() + 400
     with running(None, None) as services:
-        cost = audit_cost(services, events, turns, ends_at=ends_at)
         record_one, record_four = (record_rate(services, connections, 2_000) for connections in (1, 4))
+        progress(f"recorded {record_one:,.0f} entries/s from one connection, {record_four:,.0f} from four")
         chained, verified, signed = verify_rates(services, rows)
+        progress(f"chained {chained:,.0f}, verified {verified:,.0f}, signed {signed:,.0f} rows/s")
+        cost = audit_cost(services, events, turns, ends_at=ends_at)
     print(f"privacy_audit on {machine()}; events a second, median (min to max) of the turns")
     for name, rates in (("busy", cost.busy), ("quiet", cost.quiet)):
         print(f"  {name:<6} {statistics.median(rates):>9,.0f}  ({min(rates):,.0f} to {max(rates):,.0f}; {len(rates)})")

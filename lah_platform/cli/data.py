@@ -167,14 +167,17 @@ def _show(dead_letter_id: int) -> None:
     from getpass import getuser
 
     from lah_platform.stack.endpoints import database_url
-    from lah_platform.stores.audit import record
+    from lah_platform.stores.audit import record_reading
     from lah_platform.stores.dead_letters import dead_letter
     from lah_platform.stores.master_keys import hub_key_ring
     from lah_platform.stores.postgres import connect
 
     with connect(database_url(settings())) as connection:
         letter = dead_letter(connection, dead_letter_id, hub_key_ring(settings()))
-        record(connection, f"cli:{getuser()}", "reveal", "dead_letters", str(dead_letter_id), letter["tenant"], {})
+        what = f"dead letter {dead_letter_id}"
+        record_reading(
+            connection, f"cli:{getuser()}", tenant=letter["tenant"], what=what, purpose="shown by command", rows=1
+        )
 
     def readable(value: Any) -> Any:
         return bytes(value).decode("utf-8", "backslashreplace") if isinstance(value, bytes | memoryview) else str(value)

@@ -80,15 +80,19 @@ def _policy(
 
 
 @privacy.command("reveal")
-def _reveal(event_id: UUID, tenant: Annotated[str, typer.Option(help="Whose event; '*': anybody's.")] = "*") -> None:
+def _reveal(
+    event_id: UUID,
+    purpose: Annotated[str, typer.Option(help="Why, for the audit log.")],
+    tenant: Annotated[str, typer.Option(help="Whose event; '*': anybody's.")] = "*",
+) -> None:
     """One event's tags and payload in the clear, as JSON; the reading is audited.
 
-    Example: lah privacy reveal 3f0c0a3e-6f0e-4b7e-9d8e-0a4a1b1c2d3e
+    Example: lah privacy reveal 3f0c0a3e-6f0e-4b7e-9d8e-0a4a1b1c2d3e --purpose 'request 12'
     """
     from lah_platform.stores.reveal import reveal_event
 
     with _connected() as connection:
-        events = reveal_event(connection, _ring(), tenant, event_id, actor=_actor())
+        events = reveal_event(connection, _ring(), tenant, event_id, actor=_actor(), purpose=purpose)
     if not events:
         raise ConfigurationError(f"PostgreSQL holds no event {event_id} of {tenant}", "Is its day in the archive?")
     for event in events:

@@ -11,6 +11,7 @@ __all__ = ["UNUSED_AFTER", "findings_of_keys", "findings_of_logins", "findings_o
 
 UNUSED_AFTER: Final = timedelta(days=90)
 _OLD_AFTER: Final = timedelta(days=365)
+_GROUPS: Final = ("lah_reader", "lah_auditor")  # roles of the hub that an operator's own people are given
 
 
 def findings_of_keys(keys: Sequence[KeyFact], at: datetime) -> Iterator[Finding]:
@@ -64,6 +65,7 @@ def findings_of_logins(
 ) -> Iterator[Finding]:
     """Of logins that reach more than the views of tenants granted to them, and of what everybody may read."""
     granted = {each.role_name for each in readers}
+    readable = {each.name: each.readable for each in logins}
     for each in logins:
         if not each.can_login:
             continue
@@ -74,15 +76,16 @@ def findings_of_logins(
             yield Finding("low" if each.owns_schema else "medium", "login_without_limits", who, text, advice, "logins")
             continue
         if each.writable:
-            text = f"May change {each.writable} relations of schema lah"
+            text = f"May change {_relations(each.writable)} of schema lah"
             advice = f"revoke insert, update, delete, truncate on all tables in schema lah from {each.name}"
             yield Finding("high", "login_writes", who, text, advice, "logins")
-        if each.readable and "lah_reader" not in each.member_of:
-            text = f"Reads {each.readable} relations of schema lah itself, of every tenant"
+        by = [name for name in _GROUPS if name in each.member_of]
+        if each.readable > sum(readable.get(name, 0) for name in by):
+            text = f"Reads {_relations(each.readable)} of schema lah itself, of every tenant"
             advice = f"Revoke its rights on tables of schema lah; let it read by lah readers grant {each.name}"
             yield Finding("high", "login_reads_tables", who, text, advice, "logins")
         elif each.readable:
-            text = f"Reads {each.readable} relations of every tenant, by lah_reader"
+            text = f"Reads {_relations(each.readable)} of every tenant, by {' and '.join(by)}"
             yield Finding("low", "login_reads_every_tenant", who, text, "Confirm it is an operator's", "logins")
         if each.bypasses_rls:
             text = "Passes row-level security"
@@ -95,3 +98,7 @@ def findings_of_logins(
         text = f"Every login reads {', '.join(public)}"
         advice = "revoke all on all tables in schema lah from public"
         yield Finding("high", "public_reads", "every login (PUBLIC)", text, advice, "logins")
+
+
+def _relations(count: int) -> str:
+    return "1 relation" if count == 1 else f"{count} relations"

@@ -128,7 +128,8 @@ def _logins(logins: Sequence[LoginFact], public: Sequence[str]) -> FactTable:
         for each in logins
     )
     note = (
-        "Relations are those of schema lah, counted whichever way the right was come by: grant, membership, ownership."
+        "Relations are those of schema lah, counted whichever way the right was come by: grant, membership, ownership. "
+        "What a member may do only after SET ROLE is not counted; member of says of whom."
     )
     if public:
         note += f" PUBLIC reads {', '.join(public)}."

@@ -30,22 +30,27 @@ _BACKFILL = ("requested", "started", "succeeded", "failed", "cancelling", "cance
 KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
     {
         "key": Kind(
-            "an API key, master key or tenant key made, rotated or revoked", ("api_key", "master_key", "tenant_key")
+            "an API key, master key or tenant key made, rotated or revoked", ("api_key", "master_key", "tenant_keys")
         ),
         "role": Kind("a login given or refused a tenant's rows", ("sql_reader", "role")),
         "price": Kind("the price book changed", ("price_book",)),
         "schema": Kind("a migration applied", ("schema",)),
         "erasure": Kind("a person's data erased", actions=("erase",)),
         "personal_data": Kind("personal data read", ("personal_data",)),
-        "rights": Kind("a person's consent or export", ("subject", "consent")),
+        "rights": Kind(
+            "a person's consent or export; what becomes of prompts", ("subject", "consent", "content_policy")
+        ),
         "retention": Kind(
             "old data dropped; for how long it is kept changed; a legal hold",
             ("retention_setting", "retention_rule", "retention_run", "legal_hold"),
             ("retention", "drop archived day"),
         ),
-        "archive": Kind("files of the archive written anew", ("archive", "archive_files")),
+        "policy": Kind("what is kept of prompts and completions changed", ("content_policy",)),
+        "archive": Kind(
+            "files of the archive written anew; subjects backed up or restored", ("archive", "subjects"), ("rewrite",)
+        ),
         "backfill": Kind("a table computed again", (), ("backfill", *(f"backfill_{state}" for state in _BACKFILL))),
-        "report": Kind("a report made or sent", ("report",)),
+        "report": Kind("a report made or sent", ("report", "delivery")),
         "signals": Kind("an anomaly dismissed, a maintenance window", ("anomaly", "maintenance")),
         OTHER: Kind("anything else"),
     }

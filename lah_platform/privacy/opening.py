@@ -1,18 +1,21 @@
 """Stored tags and payloads back in the clear, for those who may read them. The counterpart of `seal.py`."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from lah_platform.errors import Unreadable
-from lah_platform.privacy.cipher import MARK, open_bytes, place, read
+from lah_platform.privacy.cipher import MARK, open_bytes, place, read, subject_of
 
-__all__ = ["ERASED_KEY", "key_refs", "opened", "possible_subjects"]
+__all__ = ["ERASED_KEY", "WITHHELD", "key_refs", "opened", "possible_subjects"]
 
 ERASED_KEY = "(erased)"
 """What an encrypted field reads once its subject's key is gone."""
+
+WITHHELD = "(no consent)"
+"""What it reads for a purpose that its subject has not agreed to."""
 
 KeyOf = Callable[[str], bytes | None]
 
@@ -34,10 +37,20 @@ def possible_subjects(tree: Any) -> set[UUID]:
     return found
 
 
-def opened(tree: Any, *, tenant: str, event_id: UUID, path: str, key_of: KeyOf, identifiers: Mapping[UUID, str]) -> Any:
+def opened(
+    tree: Any,
+    *,
+    tenant: str,
+    event_id: UUID,
+    path: str,
+    key_of: KeyOf,
+    identifiers: Mapping[UUID, str],
+    withheld: Collection[UUID] = (),
+) -> Any:
     """The tree with encrypted texts opened and subject_ids as identifiers.
 
-    `path` is `tags` or empty for a payload. A key that `key_of` does not have was erased: ERASED_KEY stands there.
+    `path` is `tags` or empty for a payload. A key that `key_of` does not have was erased: ERASED_KEY stands there, and
+    WITHHELD where the key is that of one of `withheld`.
     HMACs stay. Raises Unreadable when a text was moved or changed.
     """
 
@@ -56,7 +69,7 @@ def opened(tree: Any, *, tenant: str, event_id: UUID, path: str, key_of: KeyOf, 
             raise Unreadable("An encrypted value is not whole", "It was changed in the database")
         key = key_of(sealed.key_ref)
         if key is None:
-            return ERASED_KEY
+            return WITHHELD if subject_of(sealed.key_ref) in withheld else ERASED_KEY
         return msgspec.json.decode(open_bytes(key, sealed.body, place(tenant, event_id.bytes, path)))
 
     return walk(tree, path)

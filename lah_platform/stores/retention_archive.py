@@ -14,10 +14,12 @@ from lah_platform.stores.archive import archived_files
 from lah_platform.stores.archive_files import ArchiveFile, Summary, check_file
 from lah_platform.stores.archive_rewrite import rewrite_cold_files
 from lah_platform.stores.postgres import Connection
+from lah_platform.stores.queries import queries
 from lah_platform.stores.retention_drop import Drop
 
 __all__ = ["Expiry", "clear_unknown_days", "expire_rows", "without_personal"]
 
+_Q = queries("retention_run")
 _TOKEN = '"enc:v1:[^"]*"'
 _EXPIRED = '"[expired]"'
 
@@ -39,6 +41,7 @@ def expire_rows(connection: Connection, folder: Path, day: date, expiry: Expiry)
     Returns what went, and the files to remove once the caller's transaction is committed.
     """
     held = 0
+    gone: list[pl.DataFrame] = []
 
     def chosen(frame: pl.DataFrame) -> pl.Series:
         nonlocal held
@@ -49,7 +52,10 @@ def expire_rows(connection: Connection, folder: Path, day: date, expiry: Expiry)
         if expiry.class_ == "personal":
             is_due &= frame.select(pl.any_horizontal(pl.col("payload", "tags").str.contains(_TOKEN))).to_series()
         held += int((is_due & found["is_held"]).sum())
-        return is_due & ~found["is_held"]
+        goes = is_due & ~found["is_held"]
+        if expiry.class_ == "events":
+            gone.append(frame.filter(goes).select("ts", "tenant", "event_id"))
+        return goes
 
     if expiry.dry_run:
         drops = []
@@ -62,6 +68,8 @@ def expire_rows(connection: Connection, folder: Path, day: date, expiry: Expiry)
         return drops, []
     change = without_personal if expiry.class_ == "personal" else None
     done = rewrite_cold_files(connection, folder, day, chosen=chosen, change=change, now=expiry.now)
+    if done and gone:
+        connection.execute(_Q["forget_named_of"], pl.concat(gone).to_dict(as_series=False))
     drops = [_drop(expiry.class_, each.before, each.taken.rows, each.after, each.taken, held) for each in done]
     return drops, [folder / each.before.path for each in done]
 

@@ -161,6 +161,8 @@ class _Run:
                 self._note("postgresql", "events", class_, day, rows, total, doomed, doomed_sum, held, rows, total)
                 return
             put = 0
+            if not is_personal:
+                self._connection.execute(self._text("forget_named", parts), period)
             if is_personal:
                 changed, put = self._one("empty_events", parts, period)
             elif doomed == rows:
@@ -176,7 +178,7 @@ class _Run:
                     f"Of {day}, {changed} of {doomed} rows went and {after} of {stays} stayed, or others changed",
                     "Nothing was removed of this day; report it",
                 )
-            allowed.add("lah.events")
+            allowed |= {"lah.events", "lah.event_subjects"}
             self._note("postgresql", "events", class_, day, rows, total, doomed, doomed_sum, held, after, after_sum)
 
     def _other(self, class_: str, table: str, before: datetime) -> None:

@@ -44,7 +44,7 @@ def rotate_tenant(
         next_epoch(connection)  # landing uses the new ones from its next transaction on
         for purpose in ("content", "wrapping"):
             ring.replace(connection, tenant, purpose)
-        record(connection, actor, "rotate", "tenant_keys", tenant, tenant, {})
+        record(connection, actor, "rotate", "tenant_key", tenant, tenant, {})
     (total,) = [count for name, count in connection.execute(_Q["tenants_with_subjects"], {"tenant": tenant}).fetchall()]
     return rewrap_subjects(connection, ring, tenant, total, on_progress)
 

@@ -1,6 +1,6 @@
 -- The audit log is a hash chain that no role can change: gapless positions, each row's hash over the one before, signed heads.
 -- How it is computed, and how to check it by hand: docs/audit.md.
--- Locks: audit_log, exclusively, while the rows it has are chained (25 s for a million).
+-- Locks: audit_log, exclusively, while the rows it has are chained (a minute for a million).
 
 drop trigger audit_log_append_only on audit_log;
 alter table audit_log add column position bigint, add column salt uuid, add column previous_hash bytea, add column row_hash bytea;

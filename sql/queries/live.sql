@@ -114,7 +114,7 @@ limit %(limit)s
 -- Rollup rows by their keys, as the lists show them.
 select bucket_start, bucket_end, tenant, event_type, subtype, model, environment, service, region, team, series_id,
        source_module, provider, tags, metric, count, sum, avg, min, max, stddev, p50, p95, p99, revision, computed_at,
-       is_final, is_live
+       is_final, is_live, is_suspect
 from unnest(%(starts)s::timestamptz[], %(series_ids)s::bigint[], %(metrics)s::text[]) as k (bucket_start, series_id, metric)
 join {view} m using (bucket_start, series_id, metric)
 

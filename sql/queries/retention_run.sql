@@ -45,6 +45,19 @@ where e.ts >= %(start)s and e.ts < %(end)s and not {held}
   and exists (select from retention_due d where d.class = %(class)s and d.tenant = e.tenant
               and d.event_type = e.event_type and e.ts < d.before)
 
+-- name: forget_named
+-- Whom the rows that go name besides their own subject.
+delete from event_subjects s using events e
+where e.ts = s.ts and e.tenant = s.tenant and e.event_id = s.event_id
+  and e.ts >= %(start)s and e.ts < %(end)s and not {held}
+  and exists (select from retention_due d where d.class = %(class)s and d.tenant = e.tenant
+              and d.event_type = e.event_type and e.ts < d.before)
+
+-- name: forget_named_of
+-- The same of rows in files.
+delete from event_subjects s using unnest(%(ts)s::timestamptz[], %(tenant)s::text[], %(event_id)s::uuid[]) as e (ts, tenant, event_id)
+where e.ts = s.ts and e.tenant = s.tenant and e.event_id = s.event_id
+
 -- name: empty_events
 -- The personal content that goes; what else the rows say stays.
 with changed as (

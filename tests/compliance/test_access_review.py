@@ -122,6 +122,7 @@ _LOGINS: list[tuple[list[str], set[str]]] = [
     (["grant select on lah.events to {}"], set()),  # no usage of the schema: it reads nothing
     ([_USAGE, "grant update (label) on lah.api_keys to {}"], {"login_writes"}),
     (["grant lah_reader to {}"], {"login_reads_every_tenant"}),
+    (["grant lah_reader to {}", "grant select on lah.api_keys to {}"], {"login_reads_tables"}),
     (["grant pg_read_all_data to {}"], {"login_reads_tables"}),
     (["grant pg_write_all_data to {}"], {"login_writes"}),
     (["alter role {} superuser"], {"login_without_limits"}),

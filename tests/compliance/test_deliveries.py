@@ -19,6 +19,7 @@ from lah_platform.compliance.delivery import (
     DeliveryFailed,
     Parcel,
     Target,
+    delivery_id,
     is_webhook_signed,
     wait_after,
 )
@@ -226,13 +227,19 @@ def test_whatever_fails_and_whenever_a_process_dies_it_arrives_or_is_given_up_an
     assert {(each.delivery_id, each.body) for each in target.taken} <= {(found.delivery_id, _BODIES["pdf"])}
 
 
-def test_two_processes_at_once_send_one_document_once(connection: Connection, database: str) -> None:
-    _ask(connection, _report(connection))
+def test_two_processes_at_once_send_each_document_once(connection: Connection, database: str) -> None:
+    report_id = _report(connection)
+    _ask(
+        connection, report_id, documents=("pdf", "json")
+    )  # the second one is sent while the first process is at its first
     target, clock = Scripted([]), Clock()
     with connect(database) as other:
         target.during = lambda: deliver_due(other, _targets(target), actor="other", clock=clock)
         assert deliver_due(connection, _targets(target), actor="test", clock=clock) == (1, 0)
-    assert len(target.taken) == 1
+    assert {each.body for each in target.taken} == {_BODIES["pdf"], _BODIES["json"]}
+    assert len(target.taken) == 2
+    again = {delivery_id(report_id, document, "there") for document in ("pdf", "json")}
+    assert {each.delivery_id for each in target.taken} == again
 
 
 def test_what_was_given_up_is_told_and_tried_again_when_somebody_says_so(connection: Connection) -> None:

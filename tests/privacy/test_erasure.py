@@ -18,7 +18,7 @@ from lah_platform.stores.subject_export import export_subject
 from lah_platform.stores.subjects import resolve_subjects, subject_of_person
 from tests.landing.messages import NOW
 from tests.privacy.persons import SIGNER, World, exported
-from tests.stores.archiving import DAY, Hub
+from tests.stores.archiving import DAY, TODAY, Hub, drop_old_events
 
 _NAMES = ["ann@example.org", "ben-4711", "Zoë “Q” O'Hara", "c:\\dora"]
 # Tables that an erasure writes to; no other may differ in a single row
@@ -235,3 +235,14 @@ def test_a_receipt_that_a_crash_kept_from_being_made_is_made_when_asked_again(wo
     world.connection.execute("update erasure_receipts set receipt = null, signature = null, public_key = null")
     assert world.erase("ann@example.org") == document
     assert document["public_key"] == SIGNER.public_key
+
+
+@pytest.mark.parametrize("where", ["hot", "cold"])
+def test_retention_forgets_whom_the_rows_that_go_name(world: World, where: str) -> None:
+    world.event("ann@example.org", "old", days_ago=3, others=("ben-4711",))
+    world.event("ann@example.org", "new", days_ago=1, others=("ben-4711",))
+    if where == "cold":
+        world.archive(3, drop=True)
+    assert drop_old_events(world.connection, TODAY - 2 * DAY, world.hub.folder)
+    assert world.hub.rows("select count(*)::int from event_subjects") == [(1,)]
+    assert world.erase("ben-4711")["receipt"]["unreadable_rows"]["event_subjects"] == 1

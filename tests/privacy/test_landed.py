@@ -183,7 +183,7 @@ def test_those_who_may_read_it_get_exactly_what_was_sent_and_the_reading_is_in_t
             stored["tags"] = {**stored["tags"], "session_id": sent["tags"]["session_id"]}
         assert stored == expected
     audited = connection.execute("select distinct actor, action, object_type, tenant from audit_log").fetchall()
-    assert ("officer", "reveal", "event", "acme") in audited
+    assert ("officer", "read", "personal_data", "acme") in audited
     assert reveal_event(connection, _ring(), "globex", UUID(json.loads(values[0])["event_id"]), actor="officer") == []
 
 

@@ -17,6 +17,7 @@ from lah_platform.stack.landing_process import decode_now
 from lah_platform.stores.consents import consented, consents_of, record_consent, withdraw
 from lah_platform.stores.landing import PostgresLanding
 from lah_platform.stores.postgres import Connection
+from lah_platform.stores.reveal import reveal_event
 from lah_platform.stores.rollups import tick
 from lah_platform.stores.subject_backup import backup_subjects, restore_subjects
 from lah_platform.stores.subject_export import export_subject
@@ -146,6 +147,29 @@ def test_consent_by_event_and_by_entry_the_latest_word_counts_and_a_withdrawal_i
     history = consents_of(world.connection, "acme", ann)
     assert [(each["is_granted"], each["source"]) for each in history[:2]] == [(False, "event"), (True, "event")]
     assert len(history) == 5
+
+
+def test_for_a_purpose_only_who_agreed_is_readable_and_the_purpose_is_audited(
+    world: World, landing: PostgresLanding
+) -> None:
+    _land(landing, [_auth(1, _ANN), _auth(2, _BEN), _consent(3, _ANN, agreed=True, minutes_ago=1)])
+    now = NOW + timedelta(seconds=1)
+
+    def read(name: str, purpose: str | None) -> tuple[str, str]:
+        subject_id = world.subject(name).subject_id
+        asked = f"select event_id from events where subject_id = '{subject_id}' and subtype = 'auth'"
+        ((event_id,),) = world.hub.rows(asked)
+        (event,) = reveal_event(world.connection, world.ring, "acme", event_id, actor="test", purpose=purpose, now=now)
+        data = event.payload.get("data", event.payload)
+        return data["user_id"], data["failure_reason"]
+
+    assert read(_ANN, "support") == (_ANN, f"secret 1 of {_ANN}")
+    assert read(_BEN, "support") == (f"{world.subject(_BEN).subject_id}", "(no consent)")
+    assert read(_BEN, None) == (_BEN, f"secret 2 of {_BEN}")
+    withdraw(world.connection, "acme", world.subject(_ANN).subject_id, None, now=now, source="rest", actor="test")
+    assert read(_ANN, "support")[1] == "(no consent)"
+    told = world.hub.rows("select details ->> 'purpose' from audit_log where action = 'reveal' order by position")
+    assert told == [("support",), ("support",), (None,), ("support",)]
 
 
 def test_a_backup_expires_honours_later_erasures_and_is_named_by_their_receipts(

@@ -7,10 +7,9 @@ from decimal import Decimal
 from uuid import UUID
 
 import pytest
-from lah_platform.compliance.report import build_report
-from lah_platform.stores.reports import read_inputs, write_report
 
 from lah_platform.compliance.audit_kinds import KINDS, OTHER, kind_of
+from lah_platform.compliance.detached import ReportKey
 from lah_platform.costs.price_book import PriceRow
 from lah_platform.privacy.retention import Rule
 from lah_platform.stores.anomaly_feedback import add_maintenance
@@ -20,6 +19,7 @@ from lah_platform.stores.costs import ensure_price_book, load_price_book
 from lah_platform.stores.keys import create_key, revoke_key, rotate_key
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.readers import grant_reader, revoke_reader
+from lah_platform.stores.report_runs import write_report
 from lah_platform.stores.retention_rules import place_hold, release_hold, set_rule
 from lah_platform.stores.retention_setting import note_retention
 
@@ -76,8 +76,17 @@ def _backfill(connection: Connection) -> None:
 
 
 def _report(connection: Connection) -> None:
-    inputs = read_inputs(connection, tenant="acme", period_from=_AT.date(), period_to=_AT.date() + timedelta(days=1))
-    write_report(connection, build_report(inputs, generated_at=_AT), requested_by="ann")
+    write_report(
+        connection,
+        ReportKey("gdpr", "acme", "production", "2026-03-01", "2026-04-01"),
+        revision=1,
+        supersedes=None,
+        changes=[],
+        content={},
+        documents={"json": b"{}"},
+        generated_at=_AT,
+        requested_by="ann",
+    )
 
 
 def _reading(connection: Connection) -> None:
@@ -145,7 +154,11 @@ def test_an_entry_has_the_first_kind_that_holds_and_each_kind_lists_its_own(conn
         ("erase", "subject"): "erasure",
         ("grant", "consent"): "rights",
         ("retention", "archive"): "retention",
-        ("rewrite", "archive_files"): "archive",
+        ("rewrite", "table"): "archive",
+        ("reveal", "event"): "personal_data",
+        ("rotate", "tenant_keys"): "key",
+        ("set", "content_policy"): "policy",
+        ("deliver", "delivery"): "report",
         ("place", "legal_hold"): "retention",
         ("sing", "song"): OTHER,
     }
