@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 
 from lah_platform.compliance.changes import changes_between, with_revision
 from lah_platform.compliance.content import build_content
+from lah_platform.compliance.detached import verify
 from lah_platform.compliance.documents import documents_of
 from lah_platform.compliance.documents.as_csv import COLUMNS, as_csv
 from lah_platform.compliance.documents.as_html import as_html
 from lah_platform.compliance.documents.as_pdf import as_pdf, png_pages
 from tests.compliance.contents import FRAMEWORK, KEY, content, framework, reading
+from tests.compliance.sample import NAME, SAMPLES
 
 _HOSTILE = '</td></pre><script>alert(1)</script><img src=x onerror=alert(2)>" onmouseover="alert(3)\' & {{ 7 * 7 }} #x'
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -133,3 +135,13 @@ def test_a_later_revision_shows_what_changed_and_what_it_supersedes() -> None:
 def test_a_report_of_no_day_is_refused() -> None:
     with pytest.raises(ValueError, match="has no day"):
         build_content(framework(), reading(), type(KEY)("tiny", "*", "*", "2026-03-01", "2026-03-01"))
+
+
+def test_the_sample_of_the_docs_comes_out_of_its_content_on_this_machine_to_the_byte() -> None:
+    content_of_demo = json.loads((SAMPLES / f"{NAME}.json").read_text(encoding="utf-8"))
+    record = (SAMPLES / f"{NAME}.signature.json").read_bytes()
+    documents = documents_of(content_of_demo)
+    for body in documents.values():
+        assert all(verdict.holds for verdict in verify(body, record)), "python -m tests.compliance.sample renews it"
+    assert documents["pdf"] == (SAMPLES / f"{NAME}.pdf").read_bytes()
+    assert len(documents["pdf"]) < 300_000

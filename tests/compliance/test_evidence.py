@@ -250,7 +250,8 @@ def test_requests_of_persons_are_timed_and_erasures_need_their_receipt(connectio
         [("export", 1, "done"), ("erase", 31 * 24, "done"), ("erase", None, "done"), ("consent", 2, "refused")]
     ):
         connection.execute(
-            "insert into subject_requests values (gen_random_uuid(), 'acme', %s, %s, 'x', %s, %s, %s)",
+            "insert into subject_requests (request_id, tenant, kind, subject_id, requested_by, requested_at, finished_at,"
+            " outcome) values (gen_random_uuid(), 'acme', %s, %s, 'x', %s, %s, %s)",
             [
                 kind,
                 f"00000000-0000-4000-8000-00000000000{number}",
