@@ -27,7 +27,7 @@ targets:
   auditors: {{folder: {folder}}}
   nowhere: {{webhook_from: NO_SUCH_HOOK}}
 schedules:
-  board: {{reports: [executive, access_review], period: month, cron: "0 6 1 * *", deliver: [auditors]}}
+  board: {{reports: [eu_ai_act, access_review], period: month, cron: "0 6 1 * *", deliver: [auditors]}}
   lost: {{reports: [access_review], period: month, cron: "0 6 1 * *", deliver: [nowhere], documents: [json]}}
 """
 
@@ -55,7 +55,7 @@ def test_a_month_that_is_picked_is_made_delivered_and_comes_again_as_it_was(
     only = {"ops": {"make_monthly_reports": {"config": {"schedule": "board"}}}}
     assert _run(hub, instance, "monthly_reports", partition_key=month, run_config=only).success
     stored = connection.execute("select report_id, format, body from report_documents order by 1, 2").fetchall()
-    assert {name for (name,) in connection.execute("select name from reports")} == {"executive", "access_review"}
+    assert {name for (name,) in connection.execute("select name from reports")} == {"eu_ai_act", "access_review"}
 
     said = "content -> 'period' ->> 'from', content -> 'period' ->> 'to'"
     rows = connection.execute(f"select period_from::text, period_to::text, {said} from reports".encode()).fetchall()
