@@ -36,7 +36,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         "price": Kind("the price book changed", ("price_book",)),
         "schema": Kind("a migration applied", ("schema",)),
         "erasure": Kind("a person's data erased", actions=("erase",)),
-        "personal_data": Kind("personal data read", ("personal_data",), ("reveal",)),
+        "personal_data": Kind("personal data read", ("personal_data",)),
         "rights": Kind(
             "a person's consent or export; what becomes of prompts", ("subject", "consent", "content_policy")
         ),
