@@ -1,6 +1,6 @@
 """The report as PDF/A-2a and PDF/UA-1: tagged, with the fonts of the typesetter's wheel and no others.
 
-Why Typst, and what was measured: docs/decisions/0011-reports-by-typst.md.
+Why Typst, and what was measured: docs/decisions/0013-reports-by-typst.md.
 """
 
 import json
