@@ -52,7 +52,7 @@ begin
         on dead_letters to lah_reporter;
     grant execute on function audit_field(text),
         audit_content_hash(bigint, timestamptz, text, text, text, text, text, jsonb, uuid) to lah_reporter;
-    grant select (receipt_id, tenant, subject_id, erased_at, erased_by) on erasure_receipts to lah_reporter;
+    grant select (receipt_id, tenant, subject_id, erased_at, erased_by, signature) on erasure_receipts to lah_reporter;
     begin
         if current_setting('is_superuser') <> 'on' then
             grant lah_reporter to current_user;

@@ -257,7 +257,7 @@ order by is_total desc, requests desc, kind limit %(limit)s
 -- Erasures that were asked for and done, and whether each has a signed receipt.
 select count(*) as erasures, 
        count(*) filter (where kind = 'erase' and outcome = 'done'
-  and not exists (select from erasure_receipts r where r.tenant = q.tenant and r.subject_id = q.subject_id)) as unproved,
+  and not exists (select from erasure_receipts r where r.tenant = q.tenant and r.subject_id = q.subject_id and r.signature is not null)) as unproved,
        count(*) as counted_rows, max(requested_at) as watermark
 from subject_requests q
 where requested_at >= %(from)s and requested_at < %(to)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)

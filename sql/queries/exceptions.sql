@@ -214,7 +214,7 @@ select requested_at as at, 'subject_request' as kind, request_id::text as id, te
 from subject_requests q
 where requested_at >= %(from)s and requested_at < %(to)s and (%(tenant)s::text = '*' or tenant = %(tenant)s::text)
   and kind = 'erase' and outcome = 'done'
-  and not exists (select from erasure_receipts r where r.tenant = q.tenant and r.subject_id = q.subject_id)
+  and not exists (select from erasure_receipts r where r.tenant = q.tenant and r.subject_id = q.subject_id and r.signature is not null)
 order by at desc, id, tenant, detail limit %(limit)s
 
 -- name: clear_exceptions

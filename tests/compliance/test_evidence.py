@@ -261,8 +261,9 @@ def test_requests_of_persons_are_timed_and_erasures_need_their_receipt(connectio
             ],
         )
     connection.execute(
-        "insert into erasure_receipts (receipt_id, tenant, identifier_hmac, subject_id, erased_at, erased_by, receipt,"
-        " public_key, signature) values (gen_random_uuid(), 'acme', sha256('x'), %s, %s, 'x', '{}', '', '')",
+        "insert into erasure_receipts (receipt_id, tenant, identifier_hmac, subject_id, erased_at, erased_by, removed,"
+        " receipt, public_key, signature)"
+        " values (gen_random_uuid(), 'acme', sha256('x'), %s, %s, 'x', '{}', '{}', 'k', 's')",
         ["00000000-0000-4000-8000-000000000001", START],
     )
     reading = _named(connection, "gdpr")
