@@ -73,6 +73,9 @@ EPISODES = (
 )
 """One of each type that the detectors know, two of frequency, and a lasting shift, which is told as a long spike."""
 
+# A field called `name` could be a person's, and a text with spaces tell of anybody: both are encrypted
+_ON_THE_WIRE = {"name": "episode"}
+
 INCIDENT = "incident"
 EMBEDDING_MODEL = "text-embedder"
 _INCIDENT_HOURS = (16, 13)
@@ -152,7 +155,9 @@ def announcements(scene: Scene) -> list[Draft]:
 
 
 def _announcement(scene: Scene, name: str, subtype: str, truth: PlantedEpisode | PlantedIncident) -> Draft:
-    fields = {field: value for field, value in truth._asdict().items() if field != "tenant"}
+    fields = {_ON_THE_WIRE.get(field, field): value for field, value in truth._asdict().items() if field != "tenant"}
+    if isinstance(truth, PlantedIncident):
+        fields["root_cause"] = truth.root_cause.replace(" ", ":")
     source = synthetic("llm-analytics-hub", tenant=truth.tenant, service="replay", team="platform", version="1.0.0")
     return draft(
         source,

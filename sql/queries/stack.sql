@@ -101,7 +101,7 @@ select set_config('lock_timeout', %(lock_timeout)s, false)
 select p.name, p.anomaly_type, p.tenant, p.service, p.metric, p.started_at, p.ended_at, a.anomaly_id::text,
        a.started_at, a.ended_at
 from (
-    select e.tenant, d ->> 'name' as name, d ->> 'anomaly_type' as anomaly_type, d ->> 'service' as service,
+    select e.tenant, d ->> 'episode' as name, d ->> 'anomaly_type' as anomaly_type, d ->> 'service' as service,
            d ->> 'metric' as metric, (d ->> 'started_at')::timestamptz as started_at,
            (d ->> 'ended_at')::timestamptz as ended_at
     from replays r
@@ -123,7 +123,7 @@ order by p.started_at, p.name
 select p.tenant, p.services, p.root_cause, p.started_at, p.ended_at, i.incident_id::text, i.root_cause,
        i.root_cause_confidence, i.started_at, i.ended_at, i.cost_usd
 from (
-    select e.tenant, array(select jsonb_array_elements_text(d -> 'services')) as services, d ->> 'root_cause' as root_cause,
+    select e.tenant, array(select jsonb_array_elements_text(d -> 'services')) as services, replace(d ->> 'root_cause', ':', ' ') as root_cause,
            (d ->> 'started_at')::timestamptz as started_at, (d ->> 'ended_at')::timestamptz as ended_at
     from replays r
     join events e on e.ts > r.end_at - interval '11 days' and e.ts <= r.end_at and e.subtype = 'planted_incident'

@@ -144,7 +144,7 @@ def _unlabelled_within(stored: Sequence[Event], planted: PlantedEpisode) -> list
 
 def test_the_truths_go_over_the_wire_too(workload_plan: ReplayPlan, workload_events: list[Event]) -> None:
     sent = [event for event in workload_events if event.subtype == "planted_episode"]
-    said = {data_of(event)["data"]["name"]: (event, data_of(event)["data"]) for event in sent}
+    said = {data_of(event)["data"]["episode"]: (event, data_of(event)["data"]) for event in sent}
     assert list(said) != []
     assert set(said) == {each.name for each in workload_plan.planted}
     for planted in workload_plan.planted:
