@@ -30,16 +30,14 @@ _BACKFILL = ("requested", "started", "succeeded", "failed", "cancelling", "cance
 KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
     {
         "key": Kind(
-            "an API key, master key or tenant key made, rotated or revoked", ("api_key", "master_key", "tenant_keys")
+            "an API key, master key or tenant key made, rotated or revoked", ("api_key", "master_key", "tenant_key")
         ),
         "role": Kind("a login given or refused a tenant's rows", ("sql_reader", "role")),
         "price": Kind("the price book changed", ("price_book",)),
         "schema": Kind("a migration applied", ("schema",)),
         "erasure": Kind("a person's data erased", actions=("erase",)),
         "personal_data": Kind("personal data read", ("personal_data",)),
-        "rights": Kind(
-            "a person's consent or export; what becomes of prompts", ("subject", "consent", "content_policy")
-        ),
+        "rights": Kind("a person's consent or export", ("subject", "consent")),
         "retention": Kind(
             "old data dropped; for how long it is kept changed; a legal hold",
             ("retention_setting", "retention_rule", "retention_run", "legal_hold"),

@@ -48,6 +48,11 @@ def listening(app: FastAPI) -> Iterator[str]:
         thread.join()
 
 
+def unlimited(api: Api) -> Api:
+    """The app for a caller whose many wrong credentials are all looked at."""
+    return api.changed(settings=api.services.settings.model_copy(update={"refusal_limit": "none"}))
+
+
 @dataclass(frozen=True)
 class Examined:
     """What schemathesis did and found; `printed` is all it said."""
@@ -99,7 +104,7 @@ def _seeded(home: Path) -> Iterator[Api]:
             migrate(connection)
         with running_api(server.url) as api:
             seed(api)
-            yield api
+            yield unlimited(api)
     finally:
         server.destroy()
 

@@ -9,6 +9,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 # What no schema can say, so that a request in its form may be refused: by field, what `detail` says
 _BEYOND_SCHEMAS: Final = {
+    "body": r"give identifier or subject_id, one of both",
     "cursor": r"cursor is not one",
     "from": r"is later than|is not before|no longer kept",
     "kind": r"does not add up over time",
@@ -16,8 +17,8 @@ _BEYOND_SCHEMAS: Final = {
     "live": r"ask with window=1m",
     "measures": r"means nothing for",
     "metrics": r"not computed metric by metric",
-    "tenant": r"No key can belong|belongs to one tenant|tenant's name",
-    "to": r"outside the calendar|has not begun|has not ended|not after the start",
+    "tenant": r"No key can belong|belongs to one tenant|tenant's name|has to be said whose rows",
+    "to": r"outside the calendar|has not begun|has not ended|not after the start|at most a day long",
 }
 # Two languages, whose sentences no schema knows: the event contract's `decode` and the time series' `make_query`
 _LANGUAGES: Final = ("/api/v1/events", "/api/v1/timeseries/query")

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
+from lah_platform.settings import Settings
+from lah_platform.stores.master_keys import hub_key_ring
 from lah_platform.stores.rollups import tick
 from tests.faults.brokers import Broker, start_broker
 from tests.faults.database import AWAY, Database, PostgresServer, small_disk
@@ -130,7 +132,7 @@ def run_round(
         ticks.stop()
         landed_after = time.monotonic() - started
         report.ticks = ticks.count
-        report.tally = _judge(name, log, database, workload, strict=dedup == "strict")
+        report.tally = _judge(name, log, database, workload, folder, strict=dedup == "strict")
         report.tally.check(not unacknowledged, f"BROKER: {unacknowledged} records were never acknowledged")
         report.tally.broken += landers.ended_by_themselves + ticks.broken
     report.kinds.update(workload.kinds)
@@ -169,9 +171,13 @@ def _inject(scene: Scene, fault: str, report: Report, rate: int, say: Callable[[
         return
 
 
-def _judge(topic: str, log: Mapping[Place, Logged], database: Database, workload: Workload, *, strict: bool) -> Tally:
+def _judge(
+    topic: str, log: Mapping[Place, Logged], database: Database, workload: Workload, home: Path, *, strict: bool
+) -> Tally:
+    keys = hub_key_ring(Settings(home=home))
+    assert keys is not None
     with database.connect() as connection:
-        tally = judge(connection, topic, log, workload, strict=strict)
+        tally = judge(connection, topic, log, workload, keys, strict=strict)
         while tick(connection, now=datetime.now(UTC)).partials:
             pass
         try:

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, cast
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
+from lah_platform.stores.dead_letters import opened
+from lah_platform.stores.keyring import KeyRing
 from lah_platform.stores.postgres import Connection
 from tests.faults.workload import Identity, Label, Workload
 
@@ -88,9 +90,15 @@ def read_log(bootstrap: str, topic: str, partitions: int) -> dict[Place, Logged]
 
 
 def judge(
-    connection: Connection, topic: str, log: Mapping[Place, Logged], workload: Workload, *, strict: bool
+    connection: Connection,
+    topic: str,
+    log: Mapping[Place, Logged],
+    workload: Workload,
+    keys: KeyRing,
+    *,
+    strict: bool,
 ) -> Tally:
-    """Compare the tables with the log, record by record."""
+    """Compare the tables with the log, record by record; `keys` open the dead letters' bytes."""
     tally = Tally(records=len(log))
     _judge_log(tally, log, workload)
     labels = {place: workload.labels[logged.value] for place, logged in log.items() if logged.value in workload.labels}
@@ -101,7 +109,7 @@ def judge(
         )
     }
     expected_dead, stored = _expected(tally, labels, events, strict=strict)
-    _judge_dead_letters(tally, connection, topic, log, expected_dead)
+    _judge_dead_letters(tally, connection, topic, log, expected_dead, keys)
     _judge_counts(tally, connection, topic, log, labels, expected_dead, stored)
     _judge_offsets(tally, connection, topic, log)
     return tally
@@ -144,13 +152,23 @@ def _expected(
 
 
 def _judge_dead_letters(
-    tally: Tally, connection: Connection, topic: str, log: Mapping[Place, Logged], expected: Mapping[Place, str]
+    tally: Tally,
+    connection: Connection,
+    topic: str,
+    log: Mapping[Place, Logged],
+    expected: Mapping[Place, str],
+    keys: KeyRing,
 ) -> None:
     rows = connection.execute(
-        "select partition, record_offset, code, raw, headers from dead_letters where topic = %s", (topic,)
+        "select tenant, topic, topic_id, partition, record_offset, code, raw, headers from dead_letters"
+        " where topic = %s",
+        (topic,),
     ).fetchall()
-    tally.same({(p, o): code for p, o, code, _, _ in rows}, expected, "dead letters")
-    kept = {(p, o): (raw, [tuple(header) for header in headers]) for p, o, _, raw, headers in rows}
+    names = ("tenant", "topic", "topic_id", "partition", "record_offset", "code", "raw", "headers")
+    letters = {(row[3], row[4]): dict(zip(names, row, strict=True)) for row in rows}
+    tally.same({place: letter["code"] for place, letter in letters.items()}, expected, "dead letters")
+    plain = {place: letter | opened(connection, letter, keys) for place, letter in letters.items()}
+    kept = {place: (each["raw"], [tuple(header) for header in each["headers"]]) for place, each in plain.items()}
     sent = {
         place: (log[place].value, [(name, value.decode()) for name, value in log[place].headers])
         for place in kept
