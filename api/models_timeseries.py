@@ -111,3 +111,4 @@ class TimeseriesAnswer(BaseModel):
     revision: int | None = Field(description="The newest revision among those rows.")
     computed_at: datetime | None = Field(description="When the newest of those rows was computed.")
     is_final: bool = Field(description="Whether the watermark has passed the end of the range.")
+    is_suspect: bool = Field(description="Whether windows it was made of failed a check: see `/api/v1/suspects`.")

@@ -106,6 +106,7 @@ def _around(query: Query, behind: Behind, answered: Page) -> dict[str, Any]:
         "revision": behind.revision,
         "computed_at": behind.computed_at,
         "is_final": behind.is_final,
+        "is_suspect": behind.is_suspect,
     }
 
 

@@ -14,6 +14,7 @@ import polars as pl
 from psycopg import sql
 from psycopg.errors import InvalidRegularExpression
 
+from lah_platform.rollups.windows import WINDOWS
 from lah_platform.stores.binary_arrays import array_cursor, bigint_array, sent_bigints, sent_integers
 from lah_platform.stores.postgres import Connection
 from lah_platform.stores.queries import queries
@@ -53,7 +54,8 @@ class Behind:
     """What an answer is made from; equal for the same query and tenant, so is the answer.
 
     `revision` and `computed_at` are the newest among the rows, None without rows. `final_before`: the watermark as far
-    as it matters, at most the end of the range.
+    as it matters, at most the end of the range. `is_suspect`: windows among them, or what they were made of, failed a
+    check.
     """
 
     segments: tuple[Segment, ...]
@@ -63,6 +65,7 @@ class Behind:
     computed_at: datetime | None
     final_before: datetime | None
     is_final: bool
+    is_suspect: bool
 
 
 class Snapshot:
@@ -188,7 +191,12 @@ def _behind(connection: Connection, query: Query, groups: Groups) -> tuple[list[
     )
     parameters = {"metric": query.metric.name, "series": bigint_array(groups.series_ids)}
     found = sorted(connection.execute(statement, parameters).fetchall()) if len(groups.series_ids) else []
-    (watermark,) = connection.execute(queries("timeseries")["final_before"]).fetchone() or (None,)
+    parameters |= {
+        "starts": [_at(segment.from_us) for segment in segments],
+        "ends": [_at(segment.to_us) for segment in segments],
+        "ranks": [WINDOWS.index(segment.window) + 1 for segment in segments],
+    }
+    watermark, is_suspect = connection.execute(queries("timeseries")["state"], parameters).fetchone() or (None, False)
     to = _at(query.to_us)
     extents = [Extent(segments[number], rows, first, last) for number, rows, _, _, _, first, last in found]
     return extents, Behind(
@@ -199,6 +207,7 @@ def _behind(connection: Connection, query: Query, groups: Groups) -> tuple[list[
         computed_at=max((row[4] for row in found), default=None),
         final_before=None if watermark is None else min(watermark, to),
         is_final=watermark is not None and to <= watermark,
+        is_suspect=is_suspect,
     )
 
 

@@ -18,9 +18,14 @@ from {table}
 where metric = %(metric)s and bucket_start >= {start} and bucket_start < {end} and series_id = any (%(series)s)
 having count(*) > 0
 
--- name: final_before
--- The rollups' watermark; null before the first.
-select case when isfinite(final_before) then final_before end from rollup_state
+-- name: state
+-- The rollups' watermark, null before the first; and whether what is read, or what it was made of, failed a check.
+select case when isfinite(final_before) then final_before end, exists (
+    select from suspect_windows w
+    join unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[], %(ranks)s::smallint[]) as s (from_at, to_at, rank)
+      on w.period_from < s.to_at and w.period_to > s.from_at and w.window_rank <= s.rank
+    where w.cleared_at is null and w.metric = %(metric)s and w.series_id = any (%(series)s))
+from rollup_state
 
 -- name: rows
 -- Rows of a segment by column, in groups_of's order, then revisions and computations; of the sums those that are there.

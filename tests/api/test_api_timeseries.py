@@ -78,7 +78,28 @@ def test_an_answer_says_what_it_holds_and_what_it_was_made_from(ask: Ask) -> Non
         "revision": 1,
         "computed_at": "2026-01-31T12:00:00Z",
         "is_final": False,
+        "is_suspect": False,
     }
+
+
+def test_an_answer_made_of_what_failed_a_check_says_so_until_it_is_cleared(seeded: Api) -> None:
+    def suspects(**asked: Any) -> list[bool]:
+        answers = [seeded.client(tenant, "viewer").post(PATH, json=ASKED | asked) for tenant in TENANTS]
+        return [answer.json()["is_suspect"] for answer in answers]
+
+    assert suspects() == [False, False]
+    with connect(seeded.url) as connection:
+        connection.execute(
+            "insert into suspect_windows (tenant, series_id, metric, window_name, window_rank, period_from, period_to,"
+            " asset, check_name, advice, since) select tenant, series_id, 'latency_ms', '1h', 4, '2026-01-31 12:00Z',"
+            " '2026-01-31 13:00Z', 'rollup_1h', 'x', 'x', now() from series where tenant = %s",
+            [TENANTS[0]],
+        )
+        assert suspects() == [True, False]
+        assert suspects(to="2026-01-31T12:00:00Z") == [False, False]
+        assert suspects(to="2026-01-31T12:10:00Z", **{"from": "2026-01-31T12:05:00Z"}, window=None) == [False, False]
+        connection.execute("update suspect_windows set cleared_at = now()")
+    assert suspects() == [False, False]
 
 
 def test_money_is_a_decimal_string_without_an_exponent(ask: Ask) -> None:
