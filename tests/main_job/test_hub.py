@@ -111,7 +111,7 @@ def landed(hub: Hub) -> Iterator[Connection]:
 
         def is_rolled_up() -> bool:
             row = connection.execute(
-                "select (select sum(received) from ledger), (select count(*) from rollup_partials),"
+                "select (select sum(received) from ledger), (select count(*) from rollup_partial_sets),"
                 " (select count(*) from rollup_1m)"
             ).fetchone()
             return row is not None and row[0] == 2 * _EVENTS and row[1] == 0 and row[2] > 0
