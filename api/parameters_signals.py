@@ -76,7 +76,7 @@ class OutlookFilter(BaseModel):
     )
     from_: Instant | None = Field(None, alias="from", description="Start of the budget; default: of this month.")
     to: Instant | None = Field(None, description="End of the budget; default: of the month of `from`.")
-    series_id: int | None = Field(None, ge=1, description="One series; default: the sum of all.")
+    series_id: int | None = Field(None, ge=1, lt=2**63, description="One series; default: the sum of all.")
     model: Text | None = Field(None, description="Model id.", examples=["gpt-4o"])
     growth: float = Field(1, ge=0, le=1000, description="What if there were so many times the requests.")
     price: float = Field(1, ge=0, le=1000, description="What if prices were so many times as high.")

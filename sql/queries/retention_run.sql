@@ -99,9 +99,9 @@ with changed as (
 select day, count(*), sum(h) from changed group by day
 
 -- name: written_elsewhere
--- What this transaction has written in any table, by name.
+-- What this transaction has written in any table, by name; chunks are those of events, which are counted for themselves.
 select s.schemaname || '.' || s.relname, s.n_tup_ins + s.n_tup_upd + s.n_tup_del
-from pg_stat_xact_user_tables s where s.schemaname !~ '^pg_temp' order by 1
+from pg_stat_xact_user_tables s where s.schemaname !~ '^(pg_temp|_timescaledb_)' order by 1
 
 -- name: active_holds
 -- Holds that were not released.
