@@ -10,6 +10,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 # What no schema can say, so that a request in its form may be refused: by field, what `detail` says
 _BEYOND_SCHEMAS: Final = {
     "body": r"give identifier or subject_id, one of both",
+    "class": r"This rule cannot be",
     "cursor": r"cursor is not one",
     "from": r"is later than|is not before|no longer kept",
     "kind": r"does not add up over time",
@@ -17,8 +18,9 @@ _BEYOND_SCHEMAS: Final = {
     "live": r"ask with window=1m",
     "measures": r"means nothing for",
     "metrics": r"not computed metric by metric",
+    "policy": r"needs Presidio",
     "tenant": r"No key can belong|belongs to one tenant|tenant's name|has to be said whose rows",
-    "to": r"outside the calendar|has not begun|has not ended|not after the start|at most a day long",
+    "to": r"outside the calendar|has not (begun|ended)|not after the start|at most a day long|ends before it begins",
 }
 # Two languages, whose sentences no schema knows: the event contract's `decode` and the time series' `make_query`
 _LANGUAGES: Final = ("/api/v1/events", "/api/v1/timeseries/query")
