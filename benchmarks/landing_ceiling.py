@@ -16,6 +16,7 @@ from lah_platform.stores.postgres import Connection
 
 __all__ = ["Capture", "capture", "replay"]
 
+_A_ROW_A_TENANT = ("encryption_keys",)  # before the first transaction, and never again
 _TABLES = ("events", "rollup_partial_sets", "dead_letters", "ledger", "landing_batches")
 _OFFSETS = "landing_offsets"
 
@@ -151,7 +152,7 @@ def _check_known(connection: Connection) -> None:
         " and not relispartition"
     ).fetchall()
     for (table,) in rows:
-        if table in (*_TABLES, _OFFSETS) or table in KEPT_TABLES:
+        if table in (*_TABLES, *_A_ROW_A_TENANT, _OFFSETS) or table in KEPT_TABLES:
             continue
         found = connection.execute(
             sql.SQL("select exists (select from {})").format(sql.Identifier("lah", table))
